@@ -1,0 +1,99 @@
+"""dagnb: write ordinary Python in a cell, see the plan before the run, watch it run live in the same cell.
+
+    %load_ext dagnb
+    from dagnb import task
+
+Names are imported when they are first used (PEP 562), so that `import dagnb` costs a kernel or a worker next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dagnb.errors import DagnbError, TaskError
+    from dagnb.graph.graph import TaskGraph
+    from dagnb.graph.handle import Handle
+    from dagnb.graph.task import task
+    from dagnb.planning.cluster import Cluster, WorkerSpec
+    from dagnb.planning.estimator import Estimates
+    from dagnb.planning.plan import Assignment, Plan
+    from dagnb.planning.planner import Planner
+    from dagnb.runtime.run import Run
+    from dagnb.session.dag import Dag
+    from dagnb.session.later import Sweep, attach, compare, from_dask, from_wfformat, param, when
+    from dagnb.session.registry import dag
+
+__all__ = [
+    "Assignment",
+    "Cluster",
+    "Dag",
+    "DagnbError",
+    "Estimates",
+    "Handle",
+    "Plan",
+    "Planner",
+    "Run",
+    "Sweep",
+    "TaskError",
+    "TaskGraph",
+    "WorkerSpec",
+    "attach",
+    "compare",
+    "dag",
+    "from_dask",
+    "from_wfformat",
+    "param",
+    "task",
+    "when",
+]
+
+#: Where each name lives. The second group is reachable as `dagnb.x` but not exported: `import *` must not shadow `help`.
+_HOMES = {
+    "dagnb.errors": ("DagnbError", "TaskError"),
+    "dagnb.graph.graph": ("TaskGraph",),
+    "dagnb.graph.handle": ("Handle",),
+    "dagnb.graph.task": ("task",),
+    "dagnb.planning.cluster": ("Cluster", "WorkerSpec"),
+    "dagnb.planning.estimator": ("Estimates",),
+    "dagnb.planning.plan": ("Assignment", "Plan"),
+    "dagnb.planning.planner": ("Planner",),
+    "dagnb.runtime.run": ("Run",),
+    "dagnb.session.dag": ("Dag",),
+    "dagnb.session.registry": ("dag", "drop"),
+    "dagnb.session.later": (
+        *("Sweep", "attach", "compare", "from_dask", "from_wfformat", "param", "when"),
+        *("cache", "config", "connect", "runs"),
+    ),
+    "dagnb.session.twins": ("doctor", "help", "status", "workers"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first asked for."""
+    if (module := _HOME_OF.get(name)) is None:
+        raise AttributeError(f"module 'dagnb' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext dagnb`: defines `%dag`, `%%dag` and `%%task`; starts nothing."""
+    from dagnb.notebook.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext dagnb`: the magics go; DAGs and runs stay as they are."""
+    from dagnb.notebook.magics import unload
+
+    unload(shell)

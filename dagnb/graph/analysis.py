@@ -1,0 +1,121 @@
+"""What a graph alone says about any schedule: levels, ranks, the critical path, lower bounds. Pure functions.
+
+Durations and transfers are arrays [n] by task (seconds, or task units); a transfer is what it costs to send the output
+of a task elsewhere. All loops are iterative and go once over tasks and edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .graph import TaskGraph
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+
+def levels(graph: TaskGraph) -> Ints:
+    """[n] length in edges of the longest path from a root: tasks of one level never need one another."""
+    start, deps = graph.dep_start.tolist(), graph.deps.tolist()
+    level = [0] * len(graph)
+    for task in range(len(graph)):
+        needed = deps[start[task] : start[task + 1]]
+        if needed:
+            level[task] = 1 + max([level[u] for u in needed])
+    return np.array(level, np.int32)
+
+
+def upward_rank(graph: TaskGraph, duration: Floats, transfer: Floats | None = None) -> Floats:
+    """[n] longest way from the start of a task to the end of the graph, transfers included.
+
+    Never smaller than that of a dependent, so a stable sort by falling rank keeps the topological order.
+    """
+    n = len(graph)
+    start, deps = graph.dep_start.tolist(), graph.deps.tolist()
+    own, after = duration.tolist(), [0.0] * n
+    send = transfer.tolist() if transfer is not None else [0.0] * n
+    rank = [0.0] * n
+    for task in range(n - 1, -1, -1):
+        rank[task] = r = own[task] + after[task]
+        for u in deps[start[task] : start[task + 1]]:
+            if r + send[u] > after[u]:  # noqa: PLR1730  max() would double the time of this loop over all edges
+                after[u] = r + send[u]
+    return np.array(rank)
+
+
+def downward_rank(graph: TaskGraph, duration: Floats, transfer: Floats | None = None) -> Floats:
+    """[n] longest way from the start of the graph to the start of a task: the earliest it can begin."""
+    n = len(graph)
+    start, deps = graph.dep_start.tolist(), graph.deps.tolist()
+    ready = (
+        duration if transfer is None else duration + transfer
+    ).tolist()  # once the rank is added: when it is elsewhere
+    rank = [0.0] * n
+    for task in range(n):
+        needed = deps[start[task] : start[task + 1]]
+        if needed:
+            rank[task] = begin = max([ready[u] for u in needed])
+            ready[task] += begin
+    return np.array(rank)
+
+
+def upward_order(rank: Floats | Sequence[float]) -> list[int]:
+    """All tasks by falling rank, the smaller number first among equals."""
+    found: list[int] = np.argsort(-np.asarray(rank), kind="stable").tolist()
+    return found
+
+
+def critical_path(graph: TaskGraph, duration: Floats, transfer: Floats | None = None) -> list[int]:
+    """The tasks of one longest path, from a root to a sink.
+
+    It follows the largest rank step by step; comparing sums for equality would lose the path to rounding.
+    """
+    if not len(graph):
+        return []
+    rank = upward_rank(graph, duration, transfer)
+    start, children = graph.children
+    path = [int(graph.roots[np.argmax(rank[graph.roots])])]
+    while start[path[-1]] < start[path[-1] + 1]:
+        after = children[start[path[-1]] : start[path[-1] + 1]]
+        path.append(int(after[np.argmax(rank[after])]))
+    return path
+
+
+def lower_bound(graph: TaskGraph, duration: Floats, speeds: Floats, overhead: float = 0.0) -> float:
+    """No schedule on threads of these speeds is shorter: the largest of three bounds, transfers left out.
+
+    duration    [n] at speed 1; a task of length zero costs nothing
+    speeds      [k] of all threads
+    overhead    added to every task that has a length
+
+    Critical path: the longest chain at the fastest speed. Area: all work over all speeds. Head-area-tail: tasks that
+    start no earlier than h and leave at least t behind them need h + their area + t, for levels of h and all t.
+    """
+    if not len(graph):
+        return 0.0
+    busy = duration > 0
+    fastest = np.where(busy, duration / speeds.max() + overhead, 0.0)
+    tail = upward_rank(graph, fastest) - fastest
+    head = downward_rank(graph, fastest)
+    chain = float((head + fastest + tail).max())
+    # Each thread of speed s turns a task into duration / s + overhead of its time, at the least in proportion.
+    work = np.where(busy, duration + overhead * speeds.min(), 0.0)
+    return max(chain, _head_area_tail(head, tail, work, float(speeds.sum())))
+
+
+#: Distinct heads that are tried: the bound costs this many passes over the tasks.
+HEADS = 32
+
+
+def _head_area_tail(head: Floats, tail: Floats, work: Floats, speed: float) -> float:
+    """The largest h + t + work of {head ≥ h, tail ≥ t} / speed; h = t = 0 is the area."""
+    order = np.argsort(tail)[::-1]
+    head, tail, work = head[order], tail[order], work[order]
+    tried = np.unique(np.quantile(head, np.linspace(0, 1, HEADS), method="lower"))
+    bounds = [h + (tail + np.cumsum(np.where(head >= h, work, 0.0)) / speed)[head >= h].max() for h in tried]
+    return float(max(bounds))

@@ -1,0 +1,136 @@
+"""The Planner protocol, how planners are found by name, and the one way in which a plan is made."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from dagnb.errors import OptionError, PlanError, UnknownPlannerError, near
+
+if TYPE_CHECKING:
+    from dagnb.graph.graph import TaskGraph
+
+    from .cluster import Cluster
+    from .estimator import Estimates
+    from .plan import Plan
+
+#: Entry points under this name are planners: `mine = my_package:MyPlanner`.
+GROUP = "dagnb.planners"
+
+#: The planner of those who name none.
+DEFAULT = "auto"
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """Makes a plan: assignment, order and annotations. Times come from the simulator, never from here."""
+
+    def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
+        """A plan for every task of `graph` on `cluster`. Raises PlanError when there is none."""
+        ...
+
+
+def find_planner(
+    spec: str | Planner | type = DEFAULT, /, *, defaults: Mapping[str, Any] | None = None, **options: Any
+) -> Planner:
+    """The planner that is meant: a name, an instance, or a class (one defined in a cell, say).
+
+    `options` go to the class, unknown ones are refused; `defaults` (a seed, a budget) go there if it has such options.
+    Raises UnknownPlannerError for a name that nobody has registered, OptionError for an option that the planner does
+    not have, PlanError for something that is no planner.
+    """
+    known: object = _class_of(spec) if isinstance(spec, str) else spec
+    if isinstance(known, type):
+        accepted = inspect.signature(known).parameters
+        known = _made(known, {k: v for k, v in (defaults or {}).items() if k in accepted} | options)
+    elif options:
+        raise OptionError(
+            f"{_name(known)} is a planner already made, it takes no {', '.join(options)}\n"
+            "  give the options when you make it, or pass its class"
+        )
+    if not isinstance(known, Planner):
+        raise PlanError(
+            f"{known!r} is not a planner\n  a planner has a method plan(graph, cluster, estimates) that returns a Plan"
+        )
+    return known
+
+
+def planner_names() -> list[str]:
+    """The names of all registered planners, sorted."""
+    return sorted({point.name for point in _points()})
+
+
+def run_planner(planner: Planner, graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> Plan:
+    """Let a planner plan, check what it made, and add the simulated figures.
+
+    Raises PlanError, with the planner's name, when what comes back is not a plan or does not fit; whatever the planner
+    itself raises goes through.
+    """
+    from .plan import Plan
+    from .simulator import complete
+
+    began = time.perf_counter()
+    made: object = planner.plan(graph, cluster, estimates)
+    took = time.perf_counter() - began
+    if not isinstance(made, Plan):
+        raise PlanError(
+            f"the planner {_name(planner)} returned {_kind(made)} in place of a Plan\n"
+            "  end its plan method with `return Plan.build(graph, cluster, estimates, worker=…, sequence=…)`"
+        )
+    named = made if made.planner else replace(made, planner=_name(planner))
+    return complete(replace(named, planning_time=took), graph, cluster, estimates)
+
+
+def _class_of(name: str) -> type:
+    """The class registered under `name`."""
+    for point in _points():
+        if point.name == name:
+            try:
+                found: type = point.load()
+            except Exception as error:
+                raise PlanError(
+                    f"the planner {name!r} cannot be loaded from {point.value!r}: {error}\n"
+                    "  mend or uninstall the package that brings it"
+                ) from error
+            return found
+    names = planner_names()
+    advice = near(name, names)
+    raise UnknownPlannerError(
+        f"no planner is called {name!r}" + (f", {advice}" if advice else "") + f"\n  there are {', '.join(names)}"
+    )
+
+
+def _points() -> Iterator[EntryPoint]:
+    """Registered planners, our own first: they need no search through everything that is installed."""
+    with suppress(PackageNotFoundError):  # run from a copy that was never installed
+        yield from (p for p in distribution("dagnb").entry_points if p.group == GROUP)
+    yield from entry_points(group=GROUP)
+
+
+def _made(known: type, options: dict[str, Any]) -> object:
+    """An instance with these options; OptionError for one it does not have."""
+    signature = inspect.signature(known)
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        accepted = list(signature.parameters)
+        strange = [option for option in options if option not in accepted]
+        advice = near(strange[0], accepted) if strange else ""
+        raise OptionError(
+            f"the planner {known.__name__} cannot be made: {error}{', ' * bool(advice)}{advice}\n"
+            f"  it takes {', '.join(accepted) or 'no options'}"
+        ) from error
+    return known(**options)
+
+
+def _name(planner: object) -> str:
+    return getattr(planner, "name", None) or type(planner).__name__
+
+
+def _kind(made: object) -> str:
+    return "nothing" if made is None else f"an object of type {type(made).__name__}"

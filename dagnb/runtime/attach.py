@@ -1,0 +1,179 @@
+"""Attach a kernel to the supervisor of its user, starting one where none lives.
+
+Whoever attaches stands in the `door` until it is connected under its name; the supervisor leaves through the same door.
+So nobody attaches to a supervisor that is leaving, and of many who start at once only one starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import select
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import hiredis
+
+from dagnb.errors import OptionError, StoreUnreachableError
+from dagnb.runtime.directory import RuntimeDir, is_taken, through
+from dagnb.runtime.requests import failure
+from dagnb.runtime.server import check_address, tail
+from dagnb.runtime.wire import Wire
+from dagnb.settings import Settings, hide_password
+
+#: Seconds a supervisor has to be up; a cold start takes a fifth of one.
+START = 10.0
+
+MAIN = str(Path(__file__).resolve().parents[1] / "__main__.py")
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A named connection to the store of a living supervisor."""
+
+    directory: RuntimeDir
+    wire: Wire
+    secret: bytes
+    #: Client name, by which the supervisor knows that this kernel is there.
+    kernel: str
+    #: Identity of the supervisor's lock file when we attached.
+    lock: tuple[int, int]
+
+    @property
+    def path(self) -> str:
+        """The socket of the store."""
+        return self.wire.path
+
+    def alive(self) -> bool:
+        """Does the supervisor that we attached to still live? Microseconds: no round trip."""
+        return _identity(self.directory.lock) == self.lock and is_taken(self.directory.lock)
+
+    def open(self) -> Wire:
+        """Another connection of this kernel; the first one comes back too, should Redis have been restarted.
+
+        Raises StoreUnreachableError when Redis does not come back.
+        """
+        end = time.monotonic() + self.wire.patience
+        while True:
+            try:
+                self.wire.call("PING")
+                return Wire(self.path, name=self.kernel)
+            except hiredis.ReplyError as error:  # it reads what it remembers
+                if time.monotonic() > end:
+                    msg = f"Redis does not answer: {error}\n  {self.path}\n  `%dag doctor` tells what is wrong."
+                    raise StoreUnreachableError(msg) from error
+                time.sleep(0.01)
+
+    def close(self) -> None:
+        """Detach."""
+        self.wire.close()
+        self.lock = (0, 0)
+
+
+def ensure_supervisor(settings: Settings) -> Attachment:
+    """Attach to the living supervisor, else start one; it lives on when this process ends.
+
+    Raises StoreUnreachableError with the supervisor's own words when it cannot be started within ten seconds,
+    StoreVersionError, RuntimeDirError, or OptionError for a store that cannot be used.
+    """
+    socket = _external(settings)
+    directory = RuntimeDir(settings.runtime_path).prepare()
+    end = time.monotonic() + START
+    with through(directory.door):
+        while True:
+            if not is_taken(directory.lock):
+                _start(directory, settings, end)
+            found = _greet(directory, socket or str(directory.socket))
+            if found is not None:
+                return found
+            if time.monotonic() > end:
+                raise StoreUnreachableError(_silent(directory))
+            time.sleep(0.01)  # it is starting on its own, or leaving
+
+
+def _external(settings: Settings) -> str | None:
+    """The socket of a store that is not ours, checked; None when we run our own."""
+    if not settings.redis:
+        return None
+    check_address(settings.redis, insecure=settings.insecure)
+    parts = urlsplit(settings.redis)
+    if parts.scheme != "unix":
+        msg = (
+            f"workers cannot use {hide_password(settings.redis)} yet: they reach a store by a unix socket only\n"
+            "  setting redis\n  Give unix:///path/of/redis.sock, or unset DAGNB_REDIS to use our own."
+        )
+        raise OptionError(msg)
+    return parts.path
+
+
+def _start(directory: RuntimeDir, settings: Settings, end: float) -> None:
+    """Start a supervisor and wait until it is up. Raises what it failed with."""
+    reading, writing = os.pipe()
+    try:
+        with open(directory.log, "ab") as output:  # noqa: PTH123  0700 directory
+            starter = subprocess.Popen(
+                [sys.executable, "-P", MAIN, "supervisor", "--dir", str(directory.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=directory.path,
+                env=os.environ | settings.environ() | {"DAGNB_READY": str(writing)},
+                start_new_session=True,
+                pass_fds=(writing,),
+            )
+    finally:
+        os.close(writing)
+    try:
+        answer = _hear(reading, end)
+    finally:
+        os.close(reading)
+        starter.wait()  # it has forked: the supervisor is not our child
+    if answer is None:
+        raise StoreUnreachableError(_silent(directory))
+    if "error" in answer:
+        raise failure(answer["error"], answer["text"])
+
+
+def _hear(reading: int, end: float) -> dict[str, str] | None:
+    """What a starting process says on its pipe; None when it ends without a word or says nothing in time."""
+    said = b""
+    while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
+        data = os.read(reading, 65536)
+        if not data:
+            break
+        said += data
+    with suppress(ValueError):
+        found: dict[str, str] = json.loads(said)
+        return found
+    return None
+
+
+def _greet(directory: RuntimeDir, socket: str) -> Attachment | None:
+    """Connect under our name; None when nobody answers (yet, or any more)."""
+    kernel = f"kernel-{os.getpid()}-{secrets.token_hex(4)}"
+    with suppress(StoreUnreachableError, OSError):
+        lock = _identity(directory.lock)
+        wire = Wire(socket, name=kernel, patience=0.0)
+        wire.patience = 30.0
+        if lock is not None:
+            return Attachment(directory, wire, directory.secret(), kernel, lock)
+    return None
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
+
+
+def _silent(directory: RuntimeDir) -> str:
+    said = tail(directory.log) or "it said nothing"
+    return f"the background process did not start within {START:.0f} s\n  {directory.path}\n  Its log says: {said}"

@@ -1,0 +1,125 @@
+"""Processes that a supervisor starts and that may not outlive it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+#: prctl option: the signal that the kernel sends us when the thread that started us ends (linux/prctl.h).
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class Child:
+    """One process in a session of its own."""
+
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(
+        cls,
+        command: Sequence[str],
+        *,
+        output: Path,
+        cwd: Path | str,
+        environ: Mapping[str, str] | None = None,
+        at_parents_death: Literal["TERM", "KILL"] = "KILL",
+        keep: tuple[int, ...] = (),
+    ) -> Child:
+        """Start it; what it says goes to the file `output`, `keep` are descriptors that it inherits.
+
+        To be called from the main thread only: the parent-death signal fires when the thread that started it ends.
+        Raises OSError when the program or `cwd` is not there.
+        """
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                cwd=cwd,
+                env=environ,
+                start_new_session=True,
+                pass_fds=keep,
+                preexec_fn=_die_with_parent(at_parents_death),  # noqa: PLW1509  the supervisor has one thread
+            )
+        finally:
+            os.close(descriptor)
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also that of its group."""
+        return self.process.pid
+
+    def ended(self) -> bool:
+        """Has it died? Does not wait. What it left behind in its group is killed before its number can be reused."""
+        if self.process.returncode is not None:
+            return True
+        if not hasattr(os, "waitid"):
+            return self.process.poll() is not None
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return False
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+        return True
+
+    def ending(self) -> str:
+        """How it ended, in words: `killed by SIGSEGV`, `exit code 1`."""
+        code = self.process.returncode
+        if code is None:
+            return "still running"
+        if code >= 0:
+            return f"exit code {code}"
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+        return f"killed by signal {-code}"
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, negative for a signal, None while it lives."""
+        return self.process.returncode
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, unless it is dead."""
+        if not self.ended():
+            self.process.send_signal(number)
+
+    def stop(self, patience: float) -> None:
+        """End it: SIGTERM, and SIGKILL for what is still there after `patience` seconds."""
+        self.send(signal.SIGTERM)
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.send(signal.SIGKILL)
+            self.process.wait()
+
+
+def _die_with_parent(how: Literal["TERM", "KILL"]) -> Callable[[], None] | None:
+    """What the new process calls before it becomes the program; None where the system has no such signal."""
+    if sys.platform != "linux":
+        return None
+    number = signal.SIGTERM if how == "TERM" else signal.SIGKILL
+    parent = os.getpid()
+    prctl = _libc().prctl
+
+    def bind() -> None:
+        prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it died before the line above
+            os.kill(os.getpid(), number)
+
+    return bind
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

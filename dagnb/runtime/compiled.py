@@ -1,0 +1,82 @@
+"""A run as a worker holds it: plain lists, made once from the packed arrays."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from .serialize import loads
+from .templates import shape
+
+_COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
+
+
+def _u32(data: bytes) -> list[int]:
+    column = array("I")
+    column.frombytes(data)
+    return column.tolist()
+
+
+class Compiled:
+    """Topology in both directions, calls, order and places of one run.
+
+    starts, deps            dependencies as CSR; cstarts, children: dependents
+    roots                   free roots in the order in which they are handed out
+    by_rank, rank           order among ready tasks, or None when it is the order of numbers
+    place                   position of the named worker by task, or None when there is none
+    """
+
+    def __init__(self, body: bytes | memoryview) -> None:
+        (
+            self.n,
+            starts,
+            deps,
+            cstarts,
+            children,
+            roots,
+            function_of,
+            template_of,
+            self.templates,
+            self.constants,
+            self.hashes,
+            rank,
+            places,
+            kept,
+            self.sources,
+            self.single,
+        ) = loads(body)
+        self.starts, self.deps = _u32(starts), _u32(deps)
+        self.cstarts, self.children = _u32(cstarts), _u32(children)
+        self.roots = _u32(roots)
+        self.function_of, self.template_of = _u32(function_of), _u32(template_of)
+        self.kept = frozenset(_u32(kept))
+        self.rank = _u32(rank) if rank else None
+        self.by_rank: list[int] | None = None
+        if self.rank is not None:
+            self.by_rank = [0] * self.n
+            for task, position in enumerate(self.rank):
+                self.by_rank[position] = task
+        self.place: list[int] | None = None
+        if places:
+            column = array("h")
+            column.frombytes(places)
+            self.place = column.tolist()
+        self.shapes: dict[tuple[int, int], int] = {}
+        self.functions: list[Callable[..., Any]] = []
+        self.coroutine: list[bool] = []
+
+    def shape_of(self, task: int) -> int:
+        """Which short cut of `dagnb.runtime.templates` this call takes."""
+        key = (self.template_of[task], self.starts[task + 1] - self.starts[task])
+        found = self.shapes.get(key)
+        if found is None:
+            found = self.shapes[key] = shape(self.templates[key[0]], key[1])
+        return found
+
+    def link(self, functions: list[Callable[..., Any]]) -> None:
+        """Set the functions, in the order of `hashes`."""
+        self.functions = functions
+        self.coroutine = [bool(getattr(getattr(f, "__code__", None), "co_flags", 0) & _COROUTINE) for f in functions]
+
+

@@ -1,0 +1,148 @@
+"""Call one task: its output is caught, its failure becomes a record that a reader of the notebook understands."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from types import TracebackType
+from typing import Any
+
+from dagnb.errors import HERE
+
+from .serialize import dumps, seal
+
+#: Characters kept of the output of one task: the first and the last half of them.
+OUTPUT = 64_000
+#: Characters of one local value in an error record.
+LOCAL = 200
+
+
+class Capture(io.TextIOBase):
+    """Stands for sys.stdout or sys.stderr in a worker; holds what the running task prints, head and tail."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.head: list[str] = []
+        self.tail = ""
+        self.room = OUTPUT // 2
+        self.lost = 0
+
+    def write(self, text: str) -> int:
+        """Keep `text`; what does not fit is counted."""
+        if self.room > 0:
+            self.head.append(text[: self.room])
+            rest = text[self.room :]
+            self.room -= len(text)
+        else:
+            rest = text
+        if rest:
+            joined = self.tail + rest
+            self.lost += max(0, len(joined) - OUTPUT // 2)
+            self.tail = joined[-OUTPUT // 2 :]
+        return len(text)
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def take(self) -> str:
+        """What was printed since the last call."""
+        lost = f"\n… {self.lost:,} characters left out …\n" if self.lost else ""
+        text = "".join(self.head) + lost + self.tail
+        self.head, self.tail, self.room, self.lost = [], "", OUTPUT // 2, 0
+        return text
+
+
+def install_captures() -> tuple[Capture, Capture]:
+    """Put captures in the place of sys.stdout and sys.stderr."""
+    out, err = Capture("<stdout>"), Capture("<stderr>")
+    sys.stdout, sys.stderr = out, err
+    return out, err
+
+
+def awaited(value: Any) -> Any:
+    """The value of a coroutine, run to its end."""
+    import asyncio
+
+    return asyncio.run(value)
+
+
+def failure(error: BaseException, *, secret: bytes, run: str, inputs: list[Any], **facts: Any) -> str:
+    """The JSON record of a failed task; `facts` (stdout, stderr, worker, attempt) go in as they are.
+
+    The exception travels as text and, where it can be pickled, also as itself.
+    """
+    frames = _frames(error.__traceback__)
+    try:
+        exception = seal(secret, f"exc:{run}".encode(), dumps(_bare(error))).hex()
+    except Exception:  # noqa: BLE001  an exception that cannot travel is told by its text
+        exception = ""
+    record = {
+        "type": type(error).__name__,
+        "module": type(error).__module__,
+        "message": _text(error),
+        "frames": [frame[:4] for frame in frames],
+        "locals": frames[-1][4] if frames else {},
+        "inputs": [_describe(value) for value in inputs],
+        "exception": exception,
+        **facts,
+    }
+    return json.dumps(record)
+
+
+def lost(reason: str, attempt: int) -> str:
+    """The record of a task whose workers died."""
+    record = {"type": "WorkerLostError", "module": "dagnb.errors", "message": reason, "attempt": attempt}
+    return json.dumps(record | {"frames": [], "locals": {}, "inputs": [], "exception": "", "stdout": "", "stderr": ""})
+
+
+def _bare(error: BaseException) -> BaseException:
+    """The same exception without its frames, which cannot travel."""
+    error.__traceback__ = None
+    error.__context__ = None
+    return error
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  a broken __str__ of the user's
+        return f"<{type(error).__name__} whose text cannot be made>"
+
+
+def _frames(traceback: TracebackType | None) -> list[tuple[str, int, str, str, dict[str, str]]]:
+    """(file, line, function, text, locals) of the frames that are not ours."""
+    import linecache
+
+    found = []
+    while traceback is not None:
+        frame, line = traceback.tb_frame, traceback.tb_lineno
+        code = frame.f_code
+        if not code.co_filename.startswith(HERE):
+            text = linecache.getline(code.co_filename, line).strip()
+            inner = {} if traceback.tb_next else {k: _short(v) for k, v in list(frame.f_locals.items())[:30]}
+            found.append((code.co_filename, line, code.co_name, text, inner))
+        traceback = traceback.tb_next
+    return found[-50:]
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  a broken __repr__ of the user's
+        return f"<{type(value).__name__} whose repr cannot be made>"
+    return text if len(text) <= LOCAL else text[: LOCAL - 1] + "…"
+
+
+def _describe(value: Any) -> str:
+    """`ndarray (100, 64) float64`, `list of 3`: what an input was, without its content."""
+    name = type(value).__name__
+    try:
+        if hasattr(value, "shape"):
+            return f"{name} {value.shape} {getattr(value, 'dtype', '')}".strip()
+        if isinstance(value, (list, tuple, dict, set, str, bytes)):
+            return f"{name} of {len(value)}"
+    except Exception:  # noqa: BLE001  a user's property
+        return name
+    return f"{name} {_short(value)}"[:LOCAL]

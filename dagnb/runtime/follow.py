@@ -1,0 +1,131 @@
+"""Follows the events of one run: on demand, or live in a daemon thread while somebody listens."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import RLock, Thread
+from typing import TYPE_CHECKING
+
+from dagnb.errors import DagnbError
+from dagnb.trace.events import Batch
+from dagnb.trace.timeline import Timeline
+
+from .wire import LOST
+
+if TYPE_CHECKING:
+    from .run import Run
+
+Listener = Callable[[Batch], None]
+log = logging.getLogger("dagnb")
+
+#: Seconds in which batches gather before they are folded together: 50 readings a second cost the kernel little.
+GATHER = 0.02
+
+
+class Follower:
+    """Folds the stream of a run into its timeline. A run nobody listens to is read when it is asked for."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.folded = Timeline(len(run.graph))
+        self._lock = RLock()
+        self._after = "0"
+        self._batches: list[Batch] = []
+        self._closed = False
+        self._listeners: list[Listener] = []
+        self._endings: list[Callable[[Run], None]] = []
+        self._thread: Thread | None = None
+
+    def timeline(self) -> Timeline:
+        """The timeline with everything that the store has now."""
+        self._pump()
+        return self.folded
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See `Run.subscribe`."""
+        with self._lock:
+            self._pump()
+            for batch in self._batches:
+                listener(batch)
+            self._listeners.append(listener)
+            self._listen()
+
+        def stop() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return stop
+
+    def on_end(self, callback: Callable[[Run], None]) -> None:
+        """See `Run.on_end`."""
+        with self._lock:
+            if not self._closed:
+                self._endings.append(callback)
+                self._listen()
+                return
+        callback(self.run)
+
+    def _listen(self) -> None:
+        if self._thread is None and not self._closed:
+            self._thread = Thread(target=self._live, name=f"dagnb-run-{self.run.id}", daemon=True)
+            self._thread.start()
+
+    def _live(self) -> None:
+        """Until the run has ended and everything was told."""
+        run, hub = self.run, self.run.hub
+        while not self._closed:
+            try:
+                wire = hub.pool.wire()
+                while not self._closed and (self._listeners or self._endings):
+                    hub.await_events(wire, run.id, self._after)
+                    time.sleep(GATHER)
+                    self._pump()
+                wire.close()
+            except LOST:
+                time.sleep(0.05)
+            except DagnbError:
+                log.exception("the run %s cannot be followed any longer", run.id)
+                break
+            with self._lock:
+                if not self._closed and not self._listeners and not self._endings:
+                    self._thread = None
+                    return
+
+    def _pump(self) -> None:
+        """Fold what is new and tell the listeners; after the end, close."""
+        with self._lock:
+            if self._closed:
+                return
+            ended = self.run.look()  # before reading: what is read then is all
+            if len(self.run.graph):
+                self._after, entries = self.run.hub.store.events(self.run.id, self._after)
+                for entry in entries:
+                    self._tell(Batch.unpack(entry))
+            if ended:
+                last = self.run.closing_batch()
+                if last is not None:
+                    self._tell(last)
+                self._closed = True
+        if self._closed:
+            self._finish()
+
+    def _tell(self, batch: Batch) -> None:
+        self.folded.apply_batch(batch)
+        self._batches.append(batch)
+        for listener in tuple(self._listeners):
+            try:
+                listener(batch)
+            except Exception:
+                log.exception("a listener of run %s failed", self.run.id)
+
+    def _finish(self) -> None:
+        with self._lock:
+            endings, self._endings = self._endings, []
+        for callback in endings:
+            try:
+                callback(self.run)
+            except Exception:
+                log.exception("a callback at the end of run %s failed", self.run.id)

@@ -1,0 +1,78 @@
+"""What all runs of one pool share in this kernel: the store, and connections that wait."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import hiredis
+
+from .keys import run_prefix
+from .store import Store
+from .wire import LOST, Wire
+
+if TYPE_CHECKING:
+    from .pool import LocalPool
+
+_hubs: WeakKeyDictionary[LocalPool, Hub] = WeakKeyDictionary()
+
+
+class Hub:
+    """The store of a pool; opened again when the supervisor behind it was replaced."""
+
+    def __init__(self, pool: LocalPool) -> None:
+        self.pool = pool
+        self._lock = Lock()
+        self._idle: list[Wire] = []
+        self._store: Store | None = None
+        self._attachment: object = None
+
+    @classmethod
+    def of(cls, pool: LocalPool) -> Hub:
+        """The one hub of a pool."""
+        hub = _hubs.get(pool)
+        if hub is None:
+            hub = _hubs[pool] = cls(pool)
+        return hub
+
+    @property
+    def store(self) -> Store:
+        """The store as it is now. Raises StoreUnreachableError."""
+        path = self.pool.path  # attaches again where needed
+        with self._lock:
+            if self._store is None or self._attachment is not self.pool.attachment:
+                self._idle.clear()
+                self._store, self._attachment = Store(self.pool.wire(), self.pool.secret), self.pool.attachment
+                self._store.wire.path = path
+            return self._store
+
+    def await_end(self, run: str, patience: float) -> None:
+        """Return when the run has ended, or after `patience` seconds, or earlier: the caller looks.
+
+        On a connection of its own, which an interrupt in the middle throws away.
+        """
+        fin = run_prefix(run) + "fin"
+        wire = self._borrow()
+        try:
+            wire.send([("BLMOVE", fin, fin, "LEFT", "RIGHT", patience)])  # turns the list: every waiter gets it
+            wire.read()
+        except (*LOST, hiredis.ReplyError):
+            wire.close()
+        except BaseException:
+            wire.close()
+            raise
+        else:
+            self._idle.append(wire)
+
+    def await_events(self, wire: Wire, run: str, after: str) -> None:
+        """Return when there are events after a position, or after a second."""
+        wire.send([("XREAD", "BLOCK", 1000, "COUNT", 1, "STREAMS", run_prefix(run) + "ev", after)])
+        wire.read()
+
+    def _borrow(self) -> Wire:
+        self.store  # noqa: B018  drops idle connections to a server that has gone
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self.pool.wire()

@@ -1,0 +1,345 @@
+"""One worker inside one run: claim, run what is ready here, commit, give away, until the run ends.
+
+Coordinate only what must be coordinated. A task whose parents all ran here runs here without a round trip; what is finished
+stays *uncommitted* until somebody else needs it, a long task begins, or COMMIT has passed. Everything this worker owns and has
+not committed is one list in Redis (`own`): that list is the whole recovery state (ARCHITECTURE.md, "Sync and recover").
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from time import perf_counter_ns as now
+from typing import TYPE_CHECKING, Any
+
+from dagnb.errors import RunError
+from dagnb.trace.records import Record, RecordKind
+
+from .execute import awaited, failure
+from .outbox import ELSEWHERE, LONG, SYNC, Outbox
+from .serialize import ATOMS, unseal
+from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
+from .values import GONE, Encoded, Gone, Remote, copy_of, land, size_of, unpack_blob
+
+if TYPE_CHECKING:
+    from .compiled import Compiled
+    from .worker import Desk
+
+#: Seconds to wait for a word in the inbox before asking again: heals lost wake-ups.
+PATIENCE = 0.5
+#: Mean ns per task from which each is reported before the next is begun, and one is fetched ahead.
+MEDIUM = SYNC // 20
+#: What is known of a function's duration: nothing yet; below SYNC; above it; so long that nothing should wait behind it.
+UNKNOWN, FAST, SLOW, VERY_SLOW = 1, 0, 2, 3
+
+
+class Loop:
+    """The state of this worker in one run. One outstanding request; local work goes on while Redis answers."""
+
+    def __init__(self, compiled: Compiled, desk: Desk, run: str, position: int, slots: list[int], submitted: int) -> None:
+        self.graph, self.desk, self.run_id = compiled, desk, run
+        self.position, self.slots, self.submitted = position, slots, submitted
+        n = compiled.n
+        self.values: list[Any] = [GONE] * n
+        self.have = [0] * n
+        starts = compiled.starts
+        if compiled.single:
+            self.need = [ELSEWHERE] * n
+        else:
+            self.need = [starts[i + 1] - starts[i] for i in range(n)]
+        if compiled.place is not None:
+            for task, place in enumerate(compiled.place):
+                if place not in (-1, position):
+                    self.need[task] = ELSEWHERE
+        self.here = bytearray(n)  # ready in this worker
+        self.heavy: dict[int, int] = {}  # values that are not atoms → consumers here that have not run
+        self.ready: list[int] = []  # heap of ranks
+        self.pace = [desk.pace.get(h, UNKNOWN) for h in compiled.hashes]
+        self.total, self.ran = 1, 0  # ns at work, tasks: their mean steers the grain
+        self.idle, self.active, self.pending, self.finished = 0, 0, False, False
+        self.outbox = Outbox(self)
+
+    def run(self) -> None:
+        """Work until the run has ended, or another run waits for this worker and this one has nothing for it."""
+        self.mark = now()  # start of the stretch of work that is being timed
+        self.synced = self.mark
+        dry = False
+        while not self.finished:
+            if self.ready and self._work():
+                break
+            tick = now()
+            self.total += tick - self.mark
+            if self.pending:
+                if self.absorb():
+                    break
+                dry = False
+                if self.ready and (self.total > MEDIUM * self.ran or tick - self.synced <= SYNC):
+                    self.mark = now()
+                    continue
+                tick = now()
+            self.synced = tick
+            self.outbox.flush(tick, dry=dry)
+            if self.ready:  # local work goes on while Redis answers
+                self.mark = now()
+                continue
+            if self.absorb():
+                break
+            if self.ready:
+                dry = False
+            elif self.outbox.done and not dry:
+                dry = True  # ask once more, with a commit: a worker commits everything before it blocks
+            else:
+                dry = False
+                if self.desk.rest(self.run_id):
+                    break
+            self.mark = now()
+        for number, digest in enumerate(self.graph.hashes):
+            self.desk.pace[digest] = self.pace[number]
+
+    # ---- run what is ready ---------------------------------------------------------------------------------------------
+    def _work(self) -> bool:
+        """Run tasks until none is ready or it is time to sync; True when the run has ended."""
+        ready, by_rank, function_of, pace = self.ready, self.graph.by_rank, self.graph.function_of, self.pace
+        outbox = self.outbox
+        while ready:
+            task = by_rank[ready[0]] if by_rank else ready[0]
+            if pace[function_of[task]]:
+                if outbox.announced != task:
+                    if self._announce(task):
+                        return True
+                    continue  # the answer may have brought something more urgent
+            elif self.ran and self.total > MEDIUM * self.ran and (len(ready) == 1 or now() - self.synced > SYNC):
+                if self._report():
+                    return True
+                if not ready:
+                    return False
+                task = by_rank[ready[0]] if by_rank else ready[0]
+            heappop(ready)
+            self.here[task] = 0
+            start = now()
+            self._execute(task, start)
+            end = now()
+            if end - self.mark > SYNC and (end - start < SYNC or not ready):
+                return False
+        return False
+
+    def _announce(self, task: int) -> bool:
+        """Before a task that is long or was never seen: commit, say that it begins, give away what would wait behind it."""
+        if self.pending and self.absorb():
+            return True
+        graph, ready = self.graph, self.ready
+        if (graph.by_rank[ready[0]] if graph.by_rank else ready[0]) == task:
+            self._stop_watch()
+            self.outbox.announced = task
+            slow = self.pace[graph.function_of[task]] == SLOW
+            self.outbox.flush(self.mark, begins=task, prefetch=slow and len(ready) == 1, clear=not slow)
+        return False
+
+    def _report(self) -> bool:
+        """Tasks of medium length: report the last and fetch one ahead; the answer is read after the next."""
+        if self.pending and self.absorb():
+            return True
+        if self.outbox.done or len(self.ready) == 1:
+            self._stop_watch()
+            self.outbox.flush(self.mark, prefetch=len(self.ready) == 1)
+        return False
+
+    def _stop_watch(self) -> None:
+        tick = now()
+        self.total += tick - self.mark
+        self.mark = self.synced = tick
+
+    def _execute(self, task: int, start: int) -> None:
+        graph, values = self.graph, self.values
+        low, high = graph.starts[task], graph.starts[task + 1]
+        fetched = start
+        desk = self.desk
+        desk.mark(task)
+        inputs: list[Any] = []
+        function = graph.function_of[task]
+        try:
+            if low != high:
+                inputs = [values[d] for d in graph.deps[low:high]]
+                if not ATOMS.issuperset(map(type, inputs)):
+                    self._gather(inputs, low)
+                    fetched = now()
+            value = self._call(task, function, inputs)
+            if type(value) not in ATOMS:
+                land(value)
+        except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
+            desk.mark(None)
+            self._failed(task, error, start, inputs)
+            return
+        end = now()
+        desk.mark(None)
+        self.ran += 1
+        if end - fetched > SYNC:
+            self.pace[function] = SLOW if end - fetched < LONG else VERY_SLOW
+        elif self.pace[function]:
+            self.pace[function] = FAST
+        inputs.clear()
+        self._done(task, value, (start, fetched, end))
+
+    def _call(self, task: int, function: int, inputs: list[Any]) -> Any:
+        graph = self.graph
+        call, constants, shape = graph.functions[function], graph.constants[task], graph.shape_of(task)
+        if shape == CONSTANTS:
+            value = call(*constants)
+        elif shape == DEPENDENCIES:
+            value = call(*inputs)
+        elif shape == GATHER:
+            value = call(inputs[:])
+        else:
+            args, kwargs = bind(graph.templates[graph.template_of[task]], inputs, constants)
+            value = call(*args, **kwargs)
+        return awaited(value) if graph.coroutine[function] else value
+
+    def _gather(self, inputs: list[Any], low: int) -> None:
+        """Replace what is held by what this consumer may have."""
+        graph, heavy = self.graph, self.heavy
+        for k, held in enumerate(inputs):
+            if type(held) in ATOMS:
+                continue
+            d = graph.deps[low + k]
+            if type(held) is Gone:
+                self.doomed()
+                msg = f"the value of task {d} was lost"
+                raise RunError(msg)
+            if type(held) is Remote:
+                data = self.desk.shelf.get(held)
+                if data is None:
+                    self.doomed()
+                held = self.values[d] = Encoded(data or b"")
+            alone = graph.cstarts[d + 1] - graph.cstarts[d] == 1
+            inputs[k] = copy_of(held, alone=alone, last=heavy.get(d, 0) == 1)
+
+    def doomed(self) -> None:
+        """What should be there is not: either this worker was fenced or Redis went back; the next sync tells and leaves."""
+        if self.pending:
+            self.absorb()
+        self.outbox.flush(now())
+        self.absorb()
+
+    # ---- what follows from a result ------------------------------------------------------------------------------------
+    def _done(self, task: int, value: Any, times: tuple[int, int, int]) -> None:
+        graph, outbox = self.graph, self.outbox
+        self.values[task] = value
+        start, fetched, end = times
+        zero = self.submitted
+        at, began = (end - zero) * 1e-9, (start - zero) * 1e-9
+        size = 8.0
+        clow, chigh = graph.cstarts[task], graph.cstarts[task + 1]
+        if type(value) not in ATOMS:
+            size = float(size_of(value))
+            if clow != chigh:
+                self.heavy[task] = chigh - clow
+        outbox.records.append((at, began, (fetched - start) * 1e-9, 0.0, size, task, self.position, RecordKind.FINISHED, 1))
+        if self.desk.out.head or self.desk.err.head:
+            outbox.note_output(task)
+        outbox.done.append(task)
+        if task in graph.kept:
+            outbox.keep(task, value)
+        if clow == chigh:
+            self.values[task] = GONE
+        if self.heavy:
+            self.release(graph.deps[graph.starts[task] : graph.starts[task + 1]])
+        have, need, dirty = self.have, self.need, outbox.dirty
+        for child in graph.children[clow:chigh]:
+            count = have[child] = have[child] + 1
+            if count == need[child]:
+                dirty.discard(child)
+                self.here[child] = 1
+                heappush(self.ready, graph.rank[child] if graph.rank else child)
+            else:
+                dirty.add(child)
+
+    def release(self, tasks: list[int]) -> None:
+        """One consumer less; the last one frees the value."""
+        heavy = self.heavy
+        for d in tasks:
+            left = heavy.get(d)
+            if left is not None:
+                if left == 1:
+                    del heavy[d]
+                    self.values[d] = GONE
+                else:
+                    heavy[d] = left - 1
+
+    def _failed(self, task: int, error: BaseException, start: int, inputs: list[Any]) -> None:
+        """The failure becomes a record; everything that needs the task is skipped."""
+        desk, outbox = self.desk, self.outbox
+        out, err = desk.out.take(), desk.err.take()
+        record = failure(error, secret=desk.secret, run=self.run_id, inputs=inputs, stdout=out, stderr=err, worker=self.position, attempt=1)
+        outbox.notes.append(("err", task, record))
+        self.release(self.graph.deps[self.graph.starts[task] : self.graph.starts[task + 1]])
+        self.bury(task, start)
+
+    def bury(self, task: int, start: int) -> None:
+        """Count a failed task as finished and skip its followers; iterative, because a chain may be long."""
+        graph, outbox = self.graph, self.outbox
+        at = (now() - self.submitted) * 1e-9
+        began = (start - self.submitted) * 1e-9
+        outbox.records.append((at, began, 0.0, 0.0, 0.0, task, self.position, RecordKind.FAILED, 1))
+        outbox.done.append(task)
+        outbox.dead[task] = 1
+        todo = [task]
+        while todo:
+            i = todo.pop()
+            for child in graph.children[graph.cstarts[i] : graph.cstarts[i + 1]]:
+                if not outbox.dead[child]:
+                    outbox.dead[child] = 1
+                    outbox.dirty.discard(child)
+                    outbox.skipped.append(child)
+                    skip: Record = (at, at, 0.0, 0.0, 0.0, child, self.position, RecordKind.SKIPPED, 0)
+                    outbox.records.append(skip)
+                    todo.append(child)
+
+    # ---- what comes in -------------------------------------------------------------------------------------------------
+    def absorb(self) -> bool:
+        """Take the answer to the last sync; True when the run has ended."""
+        self.pending = False
+        line, *blobs = self.desk.talk.read()
+        self.outbox.acknowledged()
+        head, _, names = line.partition(b"|")
+        first, count, idle, finished, active, ids = head.split(b" ", 5)
+        self.idle, self.active = int(idle), int(active)
+        if finished == b"1":
+            self.finished = True
+            return True
+        claimed = self.graph.roots[int(first) : int(first) + int(count)]
+        if ids:
+            claimed += self._named(ids.split(b","))
+        if names:
+            self._receive(claimed, names.split(b","), blobs)
+        if claimed:
+            rank = self.graph.rank
+            for task in claimed:
+                self.here[task] = 1
+            self.ready += [rank[t] for t in claimed] if rank else claimed
+            heapify(self.ready)
+        return False
+
+    def _named(self, words: list[bytes]) -> list[int]:
+        """Task numbers; "F7" is a task that has killed its workers: it counts as failed without being run again."""
+        tasks = []
+        for word in words:
+            if word[:1] == b"F":
+                self.bury(int(word[1:]), now())
+            else:
+                tasks.append(int(word))
+        return tasks
+
+    def _receive(self, claimed: list[int], names: list[bytes], blobs: list[bytes]) -> None:
+        """Take from the blobs what the claimed tasks need and this worker does not hold."""
+        graph, values = self.graph, self.values
+        found: dict[int, Any] = {}
+        for name, blob in zip(names, blobs, strict=True):
+            if blob is None:
+                self.doomed()
+                return
+            found.update(unpack_blob(unseal(self.desk.secret, f"val:{self.run_id}:".encode() + name, blob)))
+        for task in claimed:
+            for d in graph.deps[graph.starts[task] : graph.starts[task + 1]]:
+                if type(values[d]) is Gone:
+                    values[d] = found.get(d, GONE)
+                if type(values[d]) not in ATOMS:
+                    self.heavy[d] = self.heavy.get(d, 0) + 1

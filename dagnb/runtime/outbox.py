@@ -1,0 +1,285 @@
+"""What a worker has to say in its next sync: finished tasks and their values, counters, surplus, events, its own list."""
+
+from __future__ import annotations
+
+from array import array
+from time import perf_counter_ns as now
+from typing import TYPE_CHECKING, Any
+
+from dagnb.errors import PickleError
+from dagnb.trace.records import COMMIT as COMMITTED
+from dagnb.trace.records import PROVISIONAL, Record, RecordKind, pack_batch
+
+from .serialize import ATOMS, dumps, seal
+from .values import BLOB, GONE, INLINE, SMALL, Encoded, encode, pack_blob
+
+if TYPE_CHECKING:
+    from .loop import Loop
+    from .wire import Word
+
+#: ns of work between two syncs of a worker with short tasks; a longer task is announced before it runs.
+SYNC = 2_000_000
+#: ns after which finished work is committed in any case: the most that a death can cost.
+COMMIT = 100_000_000
+#: ns of work in the queue from which half of it is given to a worker that is idle.
+WORTH = 300_000
+#: ns per task from which none is claimed ahead: the round trip does not matter, an idle neighbour does.
+LONG = 20_000_000
+#: In-degree of a task that can only become ready through its counter in Redis.
+ELSEWHERE = 1 << 30
+#: Seconds that kept values outlive a run.
+KEPT = 86_400
+
+
+class Outbox:
+    """Gathers between two syncs, and sends."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.done: list[int] = []
+        self.dirty: set[int] = set()  # children of what is done here that are not ready here
+        self.dead = bytearray(loop.graph.n)  # failed or skipped
+        self.local = bytearray(loop.graph.n)  # done here and committed, or in the commit on its way
+        self.records: list[Record] = []
+        self.notes: list[tuple[str, int, str]] = []
+        self.kept: list[tuple[int, bytes]] = []
+        self.skipped: list[int] = []
+        self.payloads: list[str] = []
+        self.announced = -1
+        self.reported = now()
+        self.flying: list[int] = []  # frontier of the commit that is not acknowledged
+        self.sent = 0
+
+    # ---- gather --------------------------------------------------------------------------------------------------------
+    def note_output(self, task: int) -> None:
+        """What the task printed goes with the next commit."""
+        import json
+
+        desk = self.loop.desk
+        self.notes.append(("log", task, json.dumps({"stdout": desk.out.take(), "stderr": desk.err.take()})))
+
+    def keep(self, task: int, value: Any) -> None:
+        """A value that outlives the run, encoded before anybody could change it."""
+        desk, run = self.loop.desk, self.loop.run_id
+        data = dumps(value)
+        if len(data) > INLINE:
+            remote = desk.shelf.put(task, data, kept=KEPT)
+            self.payloads += remote.keys()
+            content = b"R" + dumps((remote.key, remote.chunks, remote.size))
+        else:
+            content = b"V" + data
+        self.kept.append((task, seal(desk.secret, f"keep:{run}:{task}".encode(), content)))
+
+    # ---- decide --------------------------------------------------------------------------------------------------------
+    def _commits(self, tick: int, mean: float, *, must: bool) -> bool:
+        loop = self.loop
+        if not self.done:
+            return False
+        if must or tick - self.reported > COMMIT or mean > SYNC or loop.graph.single:
+            return True
+        if not loop.ready and not self.dirty:
+            return True  # nothing is half done: this may be the end
+        if loop.active <= 1 or not self.dirty or loop.ready:
+            return False
+        return tick - self.reported > SYNC
+
+    def _wants(self, mean: float, *, prefetch: bool, begins: bool) -> int:
+        loop = self.loop
+        if loop.graph.single:
+            return 0 if loop.ready else 1
+        some = max(1, int(SYNC / mean))
+        if prefetch:
+            return -some if mean < LONG else 0
+        if begins:
+            return 0
+        if loop.ready and len(loop.ready) * mean >= SYNC / 2:
+            return 0
+        return some if loop.ran else 1
+
+    # ---- send ----------------------------------------------------------------------------------------------------------
+    def flush(self, tick: int, *, dry: bool = False, prefetch: bool = False, begins: int | None = None, clear: bool = False) -> None:
+        """Send a sync.
+
+        dry         nothing is left to do here: commit everything before blocking
+        prefetch    ask for one task ahead
+        begins      the long task that is run next; with `clear`, what would wait behind it is given away
+        """
+        loop = self.loop
+        graph, desk = loop.graph, loop.desk
+        mean = loop.total / max(loop.ran, 1)
+        surplus = self._surplus(mean, clear=clear)
+        commit = self._commits(tick, mean, must=dry or begins is not None or bool(surplus))
+        tail: list[Word] = []
+        places = b""
+        frontier: list[tuple[Word, Word]] = []
+        blobs: list[tuple[Word, Word]] = []
+        finished, decrements = 0, 0
+        if commit:
+            self.reported = tick
+            finished = len(self.done)
+            decrements = len(self.dirty)
+            places = self._decrements(tail)
+            frontier, blobs = self._values(bool(decrements or loop.ready or surplus))
+        tail += surplus
+        for pair in (*frontier, *blobs):
+            tail += pair
+        notes = self.notes if commit else []
+        kept = self.kept if commit else []
+        skipped = self.skipped if commit else []
+        for entry in (*kept, *notes):
+            tail += entry
+        tail += skipped
+        own = b"p" + array("I", self._owned()).tobytes() if commit or surplus else b""
+        if begins is not None:
+            self.records.append(self._started(begins))
+        purpose = COMMITTED if commit else PROVISIONAL
+        events = pack_batch(purpose, loop.position, self.records) if self.records or commit else b""
+        head = (
+            *(desk.slot, loop.run_id, self._wants(mean, prefetch=prefetch, begins=begins is not None), finished, own, events),
+            *(int(mean) if loop.ran else 0, now(), len(loop.slots), len(graph.roots), places, ",".join(self.payloads)),
+            *(decrements, len(surplus), len(frontier), len(blobs), len(kept), len(notes), len(skipped)),
+        )
+        desk.talk.send(desk.keys(loop.run_id), head, tail)
+        self.records = []
+        self.payloads = []
+        self.sent += 1
+        if commit:
+            self.done, self.notes, self.kept, self.skipped = [], [], [], []
+        loop.pending = True
+
+    def _surplus(self, mean: float, *, clear: bool) -> list[Word]:
+        """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
+        loop = self.loop
+        ready, by_rank, place = loop.ready, loop.graph.by_rank, loop.graph.place
+        if len(ready) < 2 or not (clear or (loop.idle and len(ready) * mean > WORTH)):  # noqa: PLR2004  one and another
+            return []
+        ready.sort()
+        stays = 1 if clear else -(-len(ready) // 2)
+        given = [r for r in ready[stays:] if place is None or place[by_rank[r] if by_rank else r] == -1]
+        gone = set(given)
+        loop.ready[:] = [r for r in ready if r not in gone]  # sorted, hence a heap
+        tasks = [by_rank[r] for r in given] if by_rank else given
+        fresh = set(self.done)
+        for task in tasks:
+            loop.here[task] = 0
+            loop.need[task] = ELSEWHERE
+            deps = loop.graph.deps[loop.graph.starts[task] : loop.graph.starts[task + 1]]
+            loop.release([d for d in deps if d not in fresh])  # what is fresh is settled when its commit is acknowledged
+        return list(tasks)
+
+    def _owned(self) -> list[int]:
+        by_rank = self.loop.graph.by_rank
+        return [by_rank[r] for r in self.loop.ready] if by_rank else self.loop.ready
+
+    def _decrements(self, tail: list[Word]) -> bytes:
+        """Counters of children that wait for others fall by what happened here; from now on they come from Redis only."""
+        loop = self.loop
+        have, need, place = loop.have, loop.need, loop.graph.place
+        for child in self.dirty:
+            tail += ("INCRBY", "i32", f"#{child}", -have[child])
+            have[child] = 0
+            need[child] = ELSEWHERE
+        places = b""
+        if place is not None:
+            places = array("h", [-1 if place[c] < 0 else loop.slots[place[c]] for c in self.dirty]).tobytes()
+        self.dirty.clear()
+        return places
+
+    def _values(self, anybody: bool) -> tuple[list[tuple[Word, Word]], list[tuple[Word, Word]]]:  # noqa: FBT001
+        """Frontier: what is done here and has a child that is not. Its values go out, grouped into signed blobs."""
+        loop, graph = self.loop, self.loop.graph
+        for task in self.done:
+            self.local[task] = 1
+        if not anybody:
+            return [], []
+        children, cstarts, local, dead = graph.children, graph.cstarts, self.local, self.dead
+        frontier: list[int] = []
+        for task in self.done:
+            if dead[task]:
+                continue
+            for child in children[cstarts[task] : cstarts[task + 1]]:
+                if not local[child] and not dead[child]:
+                    frontier.append(task)
+                    break
+        self.flying = [t for t in frontier if t in loop.heavy]
+        where: list[tuple[Word, Word]] = []
+        blobs: list[tuple[Word, Word]] = []
+        group: dict[int, Any] = {}
+        size = 0
+        for task in frontier:
+            value = self._leaving(task)
+            own = type(value) is Encoded and len(value.data) > SMALL
+            if own:
+                self._blob({task: value}, where, blobs)
+                continue
+            group[task] = value
+            size += len(value.data) if type(value) is Encoded else 16
+            if size > BLOB:
+                self._blob(group, where, blobs)
+                group, size = {}, 0
+        if group:
+            self._blob(group, where, blobs)
+        return where, blobs
+
+    def _leaving(self, task: int) -> Any:
+        """The form in which a value leaves: an atom, bytes, or a reference to a payload that is written first."""
+        value = self.loop.values[task]
+        if type(value) in ATOMS:
+            return value
+        began = now()
+        try:
+            data = encode(value)
+        except PickleError as error:
+            data = dumps(Unpicklable(str(error)))
+        result: Any = Encoded(data)
+        if len(data) > INLINE:
+            result = self.loop.desk.shelf.put(task, data)
+            self.payloads += result.keys()
+        self._uploaded(task, (now() - began) * 1e-9, len(data))
+        return result
+
+    def _uploaded(self, task: int, seconds: float, size: int) -> None:
+        """Put the time of the upload into the record of the task, if that has not left yet."""
+        for i in range(len(self.records) - 1, max(-1, len(self.records) - 50), -1):
+            record = self.records[i]
+            if record[5] == task and record[7] == RecordKind.FINISHED:
+                self.records[i] = (*record[:3], seconds, float(size), *record[5:])
+                return
+
+    def _blob(self, group: dict[int, Any], where: list[tuple[Word, Word]], blobs: list[tuple[Word, Word]]) -> None:
+        desk, run = self.loop.desk, self.loop.run_id
+        name = f"{desk.talk.epoch}.{desk.talk.number + 1}.{len(blobs)}"
+        blobs.append((name, seal(desk.secret, f"val:{run}:{name}".encode(), pack_blob(group))))
+        where += [(task, name) for task in group]
+
+    def _started(self, task: int) -> Record:
+        at = (now() - self.loop.submitted) * 1e-9
+        return (at, at, 0.0, 0.0, 0.0, task, self.loop.position, RecordKind.STARTED, 1)
+
+    def acknowledged(self) -> None:
+        """Only an acknowledged commit may free: values stay for children that are ready here, the others have Redis."""
+        loop, graph = self.loop, self.loop.graph
+        for task in self.flying:
+            waiting = sum(loop.here[c] for c in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]])
+            if task not in loop.heavy:
+                continue
+            if waiting:
+                loop.heavy[task] = waiting
+            else:
+                del loop.heavy[task]
+                loop.values[task] = GONE
+        self.flying = []
+
+
+class Unpicklable:
+    """Stands for a value that could not leave its worker: raises when it arrives."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrives, (self.text,)
+
+
+def _arrives(text: str) -> None:
+    raise PickleError(text)

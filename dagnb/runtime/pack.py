@@ -1,0 +1,246 @@
+"""A graph and its plan, compiled once into the few packed arrays that workers run.
+
+What travels, for n tasks and m dependencies: four u32 arrays for the topology (both directions, so that no worker has to turn
+it round), function and template numbers, constants in one pickle, and the hash of every distinct function; the functions
+themselves are stored once each. A *template* says how the arguments of a call are put together; equal templates are shared,
+so that 10,000 calls `clean(x)` have one (`dagnb.runtime.templates`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dagnb.errors import PickleError
+from dagnb.graph.graph import TaskRef
+
+from .serialize import ATOMS, dumps
+from .templates import CONST, FROZEN, Template
+
+if TYPE_CHECKING:
+    from dagnb.graph.graph import TaskGraph
+    from dagnb.planning.plan import Plan
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Package:
+    """What is submitted: `body` for every worker, the rest for Redis.
+
+    body         pickled tuple, see `pack`
+    functions    hash → pickled function
+    deps, base   topology for the scripts: u32 starts [n+1], then u32 dependencies; `base` is where those begin
+    counters     i32 big endian per task: dependencies that are not committed yet
+    roots        u32: roots without a named worker, in the order in which they are handed out
+    named_roots  slot position → roots that are named for it
+    places       i16 per task: position of the named worker, -1 for none; empty when no task has one
+    """
+
+    body: bytes
+    functions: dict[str, bytes]
+    deps: bytes
+    base: int
+    counters: bytes
+    roots: bytes
+    named_roots: dict[int, list[int]]
+    places: bytes
+    tasks: int
+
+
+def pack(graph: TaskGraph, plan: Plan, sources: Mapping[str, str], *, kept: frozenset[int], single: bool = False) -> Package:
+    """Compile. `sources` are the texts of notebook cells by file name, for tracebacks; `kept` are tasks whose values stay;
+    `single` forces a round trip for every task (benchmarks of coordination).
+
+    Raises PickleError naming the task and the argument or variable that cannot travel.
+    """
+    if graph.calls is None:
+        msg = f"{graph.name} was read from a trace: it has no functions to run."
+        raise PickleError(msg)
+    templates, template_of, constants = _templates(graph)
+    functions = _functions(graph)
+    rank, places = _order(graph, plan)
+    free = graph.roots if not len(places) else graph.roots[places[graph.roots] < 0]
+    free = free[np.argsort(rank[free], kind="stable")] if len(rank) else free
+    start, users = graph.children
+    identity = bool((rank == np.arange(len(rank))).all())
+    body = dumps(
+        (
+            len(graph),
+            *(_u32(column) for column in (graph.dep_start, graph.deps, start, users, free)),
+            graph.calls.function.astype("<u4").tobytes(),
+            template_of,
+            templates,
+            constants,
+            tuple(functions),
+            b"" if identity else _u32(rank),
+            places.astype("<i2").tobytes(),
+            _u32(np.array(sorted(kept), np.uint32)),
+            dict(sources),
+            single,
+        )
+    )
+    named: dict[int, list[int]] = {}
+    if len(places):
+        for root in graph.roots[np.argsort(rank[graph.roots], kind="stable")].tolist():
+            if places[root] >= 0:
+                named.setdefault(int(places[root]), []).append(root)
+    return Package(
+        body,
+        functions,
+        _u32(graph.dep_start) + _u32(graph.deps),
+        4 * (len(graph) + 1),
+        np.diff(graph.dep_start).astype(">i4").tobytes(),
+        _u32(free),
+        named,
+        places.astype("<i2").tobytes(),
+        len(graph),
+    )
+
+
+def _u32(column: Any) -> bytes:
+    data: bytes = np.ascontiguousarray(column, "<u4").tobytes()
+    return data
+
+
+def _order(graph: TaskGraph, plan: Plan) -> tuple[Any, Any]:
+    """Rank of every task among all (smaller runs first), and the position of its named worker."""
+    assignments = plan.assignments
+    n = len(graph)
+    priority = np.fromiter((a.priority for a in assignments), float, n)
+    order = np.fromiter((a.order for a in assignments), np.int64, n)
+    rank = np.empty(n, np.uint32)
+    rank[np.lexsort((np.arange(n), order, priority))] = np.arange(n)
+    if all(a.worker is None for a in assignments):
+        return rank, np.zeros(0, np.int16)
+    position = {worker: i for i, worker in enumerate(plan.workers)}
+    places = np.fromiter((-1 if a.worker is None else position[a.worker] for a in assignments), np.int16, n)
+    return rank, places
+
+
+def _functions(graph: TaskGraph) -> dict[str, bytes]:
+    """Hash → pickled function, in the order of function numbers."""
+    calls = graph.calls
+    assert calls is not None  # noqa: S101  for the type checker: `pack` has refused a trace
+    found: dict[str, bytes] = {}
+    for number, function in enumerate(calls.functions):
+        try:
+            data = dumps(function)
+        except PickleError as error:
+            task = int(np.flatnonzero(calls.function == number)[0])
+            name = getattr(function, "__name__", "function")
+            msg = f"{name}() cannot be sent to a worker: {error}{_line(graph, task)}\n  Make what it uses inside the function, or pass it as an argument."
+            raise PickleError(msg) from error
+        # the number keeps apart two functions of equal bytes: positions are what tasks refer to
+        found[hashlib.sha256(data + b"%d" % number).hexdigest()[:32]] = data
+    return found
+
+
+def _line(graph: TaskGraph, task: int) -> str:
+    return f"\n  {graph.where[task]}" if graph.where else ""
+
+
+def _templates(graph: TaskGraph) -> tuple[list[Template], bytes, list[tuple[Any, ...]]]:
+    """Distinct templates, the number of its template for every task (u32), its constants for every task."""
+    calls = graph.calls
+    assert calls is not None  # noqa: S101  as above
+    starts, deps = graph.dep_start.tolist(), graph.deps.tolist()
+    numbers: dict[Template, int] = {}
+    template_of: list[int] = []
+    constants: list[tuple[Any, ...]] = []
+    frozen: dict[int, tuple[Any, bytes]] = {}
+    for task, (args, kwargs) in enumerate(zip(calls.args, calls.kwargs, strict=True)):
+        low, high = starts[task], starts[task + 1]
+        reader = _Reader(graph, task, deps[low:high], frozen)
+        positional = tuple([reader.item(a) for a in args])
+        keywords = tuple([(k, reader.item(v)) for k, v in kwargs.items()]) if kwargs else ()
+        template_of.append(numbers.setdefault((positional, keywords), len(numbers)))
+        constants.append(tuple(reader.constants))
+    return list(numbers), np.array(template_of, "<u4").tobytes(), constants
+
+
+class _Reader:
+    """Turns the arguments of one task into items and constants."""
+
+    __slots__ = ("constants", "frozen", "graph", "position", "task")
+
+    def __init__(self, graph: TaskGraph, task: int, deps: Sequence[int], frozen: dict[int, tuple[Any, bytes]]) -> None:
+        self.graph = graph
+        self.task = task
+        self.position = {d: k for k, d in enumerate(deps)}
+        self.constants: list[Any] = []
+        self.frozen = frozen  # id → (kept alive, pickled): an object used by many calls is pickled once
+
+    def item(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is TaskRef:
+            k = self.position[value.task]
+            return ("select", k, value.select) if value.select else k
+        if kind in ATOMS:
+            self.constants.append(value)
+            return CONST
+        if not _holds_refs(value):
+            return self._freeze(value)
+        if kind is list:
+            return self._slice(value) or ("list", tuple([self.item(v) for v in value]))
+        if kind in (tuple, set, frozenset):
+            return (kind.__name__, tuple([self.item(v) for v in value]))
+        if kind is dict:
+            return ("dict", tuple([self.item(k) for k in value]), tuple([self.item(v) for v in value.values()]))
+        return self._fields(value)
+
+    def _slice(self, refs: list[Any]) -> tuple[str, int, int] | None:
+        """A list of whole values of neighbouring dependencies, as fan-ins have it: two numbers instead of thousands."""
+        if len(refs) < 4 or any(type(r) is not TaskRef or r.select for r in refs):
+            return None
+        low = self.position[refs[0].task]
+        position = self.position
+        if any(position[r.task] != low + i for i, r in enumerate(refs)):
+            return None
+        return ("slice", low, low + len(refs))
+
+    def _fields(self, value: Any) -> tuple[Any, ...]:
+        if dataclasses.is_dataclass(value):
+            names = tuple(f.name for f in dataclasses.fields(value) if f.init)
+            inner = [getattr(value, name) for name in names]
+        elif hasattr(value, "_fields"):
+            names, inner = value._fields, list(value)
+        elif isinstance(value, dict):
+            return ("like", self._freeze(type(value)), (("dict", tuple(map(self.item, value)), tuple(map(self.item, value.values()))),))
+        else:
+            return ("like", self._freeze(type(value)), (("list", tuple([self.item(v) for v in value])),))
+        return ("fields", self._freeze(type(value)), names, tuple([self.item(v) for v in inner]))
+
+    def _freeze(self, value: Any) -> int:
+        known = self.frozen.get(id(value))
+        if known is None:
+            try:
+                known = self.frozen[id(value)] = (value, dumps(value))
+            except PickleError as error:
+                graph, task = self.graph, self.task
+                msg = f"an argument of {graph.keys[task]} cannot be sent to a worker: {error}.{_line(graph, task)}\n  Make it inside the task, or pass what it is made from."
+                raise PickleError(msg) from error
+        self.constants.append(known[1])
+        return FROZEN
+
+
+def _holds_refs(value: Any) -> bool:
+    """Whether a handle is somewhere inside; iterative, because nesting has no limit."""
+    todo = [value]
+    while todo:
+        part = todo.pop()
+        kind = type(part)
+        if kind is TaskRef:
+            return True
+        if kind in ATOMS:
+            continue
+        if isinstance(part, dict):
+            todo.extend(part.keys())
+            todo.extend(part.values())
+        elif isinstance(part, (list, tuple, set, frozenset)):
+            todo.extend(part)
+        elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+            todo.extend(getattr(part, f.name) for f in dataclasses.fields(part) if f.init)
+    return False

@@ -1,0 +1,158 @@
+"""Where workers come from: the pool of this machine, run by the detached supervisor."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import suppress
+from typing import Any, Protocol
+
+from dagnb.errors import OptionError, StoreError
+from dagnb.planning.cluster import Cluster
+from dagnb.runtime import requests
+from dagnb.runtime.attach import Attachment, ensure_supervisor
+from dagnb.runtime.context import Context
+from dagnb.runtime.directory import is_taken
+from dagnb.runtime.status import PoolStatus
+from dagnb.runtime.wire import LOST, Wire
+from dagnb.settings import Settings
+
+#: Seconds to wait for workers: longer than five failed starts with their pauses.
+PATIENCE = 30.0
+
+
+class WorkerPool(Protocol):
+    """Workers that can run tasks, wherever they are."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """What a plan may use."""
+        ...
+
+    def start(self) -> None:
+        """Have the workers up."""
+        ...
+
+    def stop(self) -> None:
+        """End them."""
+        ...
+
+
+class LocalPool:
+    """The workers of this machine that belong to the context of this kernel. Safe to use from any thread.
+
+    `ensure` on the warm path costs no round trip: it compares the context and looks whether the supervisor lives.
+    """
+
+    def __init__(self, settings: Settings, attachment: Attachment) -> None:
+        self.settings = settings
+        self.attachment = attachment
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._context: Context | None = None
+        self._slots: tuple[int, ...] = ()
+
+    @classmethod
+    def connect(cls, settings: Settings | None = None) -> LocalPool:
+        """Attach to the supervisor, starting it where needed. Raises StoreError and its children, or OptionError."""
+        settings = settings or Settings.load()
+        return cls(settings, ensure_supervisor(settings))
+
+    @property
+    def cluster(self) -> Cluster:
+        """As many equal workers as the setting says."""
+        return Cluster.local(self.settings.workers)
+
+    @property
+    def path(self) -> str:
+        """The socket of the store."""
+        return self._attached().path
+
+    @property
+    def secret(self) -> bytes:
+        """The key that signs payloads."""
+        return self._attached().secret
+
+    @property
+    def directory(self) -> str:
+        """The runtime directory."""
+        return str(self._attached().directory.path)
+
+    def wire(self) -> Wire:
+        """A new connection to the store, in this kernel's name."""
+        with self._lock:
+            return self._attached().open()
+
+    def start(self) -> None:
+        """Have as many workers up as the setting says."""
+        self.ensure(self.settings.workers)
+
+    def ensure(self, workers: int) -> tuple[int, ...]:
+        """The slots of so many workers of this kernel's context, all up.
+
+        Raises OptionError for a number below one, StoreError when workers do not start, with what they said.
+        """
+        if type(workers) is not int or workers < 1:
+            msg = f"the number of workers must be a whole number above zero, not {workers!r}\n  give workers=1 or more"
+            raise OptionError(msg)
+        with self._lock:
+            attached = self._attached()
+            context = Context.here()
+            if context != self._context or workers > len(self._slots):
+                fields = {"context": context.to_json(), "workers": workers, "kernel": attached.kernel}
+                self._slots = tuple(self._ask("ensure", **fields)["slots"])
+                self._context = context
+            return self._slots[:workers]
+
+    def cancel(self, run: str, grace: float = 1.0) -> None:
+        """Interrupt the running tasks of a run; kill, after `grace` seconds, the workers that are still in it."""
+        with self._lock:
+            attached = self._attached()
+            requests.send(attached.wire, attached.secret, "cancel", run=run, grace=grace)
+
+    def status(self) -> PoolStatus:
+        """What runs in the background, now. Raises StoreUnreachableError."""
+        return PoolStatus.from_dict(self._ask("status"))
+
+    def stop(self) -> None:
+        """End workers, Redis and supervisor, for every kernel of this user; live runs are lost. Waits for it."""
+        with self._lock:
+            lock = self.attachment.directory.lock
+            with suppress(StoreError):
+                if self.attachment.alive():
+                    self._ask("stop")
+            self.close()
+            end = time.monotonic() + PATIENCE
+            while is_taken(lock) and time.monotonic() < end:
+                time.sleep(0.005)
+
+    def close(self) -> None:
+        """Detach this kernel; runs go on."""
+        with self._lock:
+            self._context, self._slots = None, ()
+            self.attachment.close()
+
+    def _attached(self) -> Attachment:
+        """The living attachment; a new one after the supervisor has gone, and in a forked child."""
+        with self._lock:
+            if self._pid != os.getpid() or not self.attachment.alive():
+                if self._pid == os.getpid():
+                    self.attachment.close()
+                self._pid = os.getpid()
+                self._context, self._slots = None, ()
+                self.attachment = ensure_supervisor(self.settings)
+            return self.attachment
+
+    def _ask(self, verb: str, **fields: Any) -> dict[str, Any]:
+        """One request on a connection of its own, so that an interrupt in the middle leaves nothing half read."""
+        with self._lock:
+            attached = self._attached()
+            wire = attached.open()
+        try:
+            return requests.ask(wire, attached.secret, verb, PATIENCE, **fields)
+        except LOST as error:
+            msg = f"the connection to the store was lost ({error})\n  {attached.path}\n  Try again."
+            raise StoreError(msg) from error
+        finally:
+            wire.close()

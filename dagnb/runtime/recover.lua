@@ -1,0 +1,71 @@
+-- recover: fence the dead worker of a slot and make ready again what it owned and had not committed.
+-- Atomic and idempotent: the new epoch is a unique number chosen by the supervisor, so that a repeated call does nothing.
+--
+-- KEYS 1 prefix of the server ("dagnb:")
+-- ARGV 1 slot  2 new epoch  3 poison: a task that has killed too many workers, or ""  4 its error as JSON
+-- answer: tasks that went back to the queue, or -1 when this epoch was set already
+
+local dagnb, slot, ws = KEYS[1], ARGV[1], KEYS[1] .. 'ws'
+local call = redis.call
+if call('HGET', ws, 'e' .. slot) == ARGV[2] then return -1 end
+local rid = call('HGET', ws, 'r' .. slot)
+call('HSET', ws, 'e' .. slot, ARGV[2], 's' .. slot, '0', 'a' .. slot, '0 0 0 0 0 |', 'r' .. slot, '')
+call('DEL', dagnb .. 'inbox:' .. slot)
+if not rid or rid == '' then return 0 end
+local run = dagnb .. '{' .. rid .. '}:'
+if call('HGET', run .. 'meta', 'state') ~= 'running' then return 0 end
+
+local named = call('EXISTS', run .. 'place') == 1
+local count, shared, here = 0, {}, {}
+local function flush(ids, key)
+  for i = 1, #ids, 1000 do call('LPUSH', key, unpack(ids, i, math.min(i + 999, #ids))) end
+  count = count + #ids
+end
+local function add(id)
+  if id == ARGV[3] then return end
+  local number = tonumber(id) -- nil for "F7": a task that has failed and is not reported yet
+  if named and number then
+    local to = struct.unpack('<h', call('GETRANGE', run .. 'place', 2 * number, 2 * number + 1))
+    if to >= 0 then here[#here + 1] = id; return end -- named for this slot, or it would not own it
+  elseif not number then
+    here[#here + 1] = id
+    return
+  end
+  shared[#shared + 1] = id
+end
+local own = run .. 'own' .. slot
+for _, piece in ipairs(call('LRANGE', own, 0, -1)) do
+  local kind = string.sub(piece, 1, 1)
+  if kind == 'm' then
+    for id in string.gmatch(string.sub(piece, 2), '[^,]+') do add(id) end
+  elseif kind == 'p' then
+    for p = 2, #piece, 4 do add(tostring((struct.unpack('<I4', piece, p)))) end
+  else -- a range of free roots, by position: which tasks these are, stands in `roots`
+    local first, n = string.match(piece, '(%d+):(%d+)')
+    local packed = call('GETRANGE', run .. 'roots', 4 * first, 4 * (first + n) - 1)
+    for p = 1, #packed, 4 do add(tostring((struct.unpack('<I4', packed, p)))) end
+  end
+end
+flush(shared, run .. 'q')
+flush(here, run .. 'q' .. slot)
+call('DEL', own)
+if #ARGV[3] > 0 then -- the successor reports it as failed, with everything that needs it
+  call('HSET', run .. 'err', ARGV[3], ARGV[4])
+  call('LPUSH', run .. 'q' .. slot, 'F' .. ARGV[3])
+end
+call('SREM', run .. 'idle', slot)
+call('SADD', run .. 'act', 'x')
+if count > 0 then
+  for _, other in ipairs(call('SMEMBERS', run .. 'idle')) do
+    call('SREM', run .. 'idle', other)
+    call('RPUSH', dagnb .. 'inbox:' .. other, 'W')
+  end
+end
+local position, found = 0, 0 -- events name workers by their position in the run
+for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
+  if s == slot then found = position end
+  position = position + 1
+end
+call('XADD', run .. 'ev', '*', 'e', string.char(2, 0) .. struct.pack('<H', found) .. string.rep(string.char(0), 4))
+call('RPUSH', dagnb .. 'inbox:' .. slot, 'S' .. rid)
+return count

@@ -1,0 +1,98 @@
+"""What kernels ask of the supervisor, and how: signed JSON on a Redis list, the answer on a list of its own.
+
+    ensure {context, workers, reply}   → {"slots": [int]}     workers that are up
+    cancel {run, grace}                                       interrupt what runs of it, kill after `grace` seconds
+    status {reply}                     → see `Supervisor.status`
+    stop {reply}                       → {}                   end workers, Redis and supervisor
+
+Every request may be repeated: a kernel asks again when Redis or the supervisor was restarted in between.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import Any
+
+import hiredis
+
+from dagnb import errors
+from dagnb.errors import StoreError, StoreUnreachableError
+from dagnb.runtime.serialize import seal, unseal
+from dagnb.runtime.wire import LOST, Wire
+
+#: The list on which the supervisor listens, and the purposes that signatures cover.
+LIST = "dagnb:supervisor"
+ASK, ANSWER = b"supervisor request", b"supervisor answer"
+
+#: Seconds an answer waits to be fetched.
+KEPT = 60
+
+#: Seconds after which a request is sent again: it may have been lost with Redis.
+REPEAT = 5.0
+
+
+def pack_request(secret: bytes, verb: str, fields: dict[str, Any]) -> bytes:
+    """A request as it lies on the list."""
+    return seal(secret, ASK, json.dumps([verb, fields]).encode())
+
+
+def unpack_request(secret: bytes, data: bytes) -> tuple[str, dict[str, Any]]:
+    """The verb and its fields. Raises SignatureError, or ValueError for what is no request."""
+    found = json.loads(bytes(unseal(secret, ASK, data)))
+    match found:
+        case [str(verb), dict(fields)]:
+            return verb, fields
+    msg = "not a request"
+    raise ValueError(msg)
+
+
+def pack_answer(secret: bytes, fields: dict[str, Any]) -> bytes:
+    """An answer as it lies on its list; a failure is {"error": class, "text": message}."""
+    return seal(secret, ANSWER, json.dumps(fields).encode())
+
+
+def send(wire: Wire, secret: bytes, verb: str, **fields: Any) -> None:
+    """Ask for something that has no answer."""
+    wire.call("RPUSH", LIST, pack_request(secret, verb, fields))
+
+
+def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: Any) -> dict[str, Any]:
+    """Ask and wait for the answer.
+
+    Raises what the supervisor answered with, or StoreUnreachableError without an answer within `patience` seconds.
+    """
+    reply = f"dagnb:answer:{secrets.token_hex(8)}"
+    request = pack_request(secret, verb, fields | {"reply": reply})
+    end = time.monotonic() + patience
+    again = 0.0
+    while time.monotonic() < end:
+        try:
+            if time.monotonic() >= again:
+                wire.call("RPUSH", LIST, request)
+                again = time.monotonic() + REPEAT
+            found = wire.call("BLPOP", reply, 1)
+        except (*LOST, hiredis.ReplyError):
+            again = 0.0
+            continue
+        if found:
+            return _opened(secret, found[1])
+    msg = f"the supervisor has not answered ({verb}) within {patience:.0f} s\n  {wire.path}"
+    msg += "\n  `%dag doctor` tells what is wrong."
+    raise StoreUnreachableError(msg)
+
+
+def _opened(secret: bytes, data: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(bytes(unseal(secret, ANSWER, data)))
+    if "error" in answer:
+        raise failure(answer["error"], answer["text"])
+    return answer
+
+
+def failure(kind: str, text: str) -> StoreError:
+    """The error that a process of ours reported, in its own class."""
+    found = getattr(errors, kind, None)
+    if isinstance(found, type) and issubclass(found, StoreError):
+        return found(text)
+    return StoreUnreachableError(text)

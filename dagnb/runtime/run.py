@@ -1,0 +1,278 @@
+"""A run as the notebook holds it: its events, its end, its values, its failures."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Lock
+from time import monotonic
+from time import perf_counter_ns as now
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dagnb.errors import CancelledError, NotRunError, PickleError, PlanError, RunError, SignatureError, SkippedError, TaskError, near
+from dagnb.graph.graph import TaskRef
+from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
+from dagnb.trace.timeline import Timeline
+
+from .failures import TaskFailure, TaskLog, read_failure
+from .follow import Follower
+from .hub import Hub
+from .pack import pack
+
+if TYPE_CHECKING:
+    from dagnb.graph.graph import TaskGraph
+    from dagnb.planning.plan import Plan
+
+    from .pool import LocalPool
+
+#: Number of the "worker" of events that the client adds itself.
+CLIENT = 0xFFFF
+
+
+class RunState(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How and when a run ended: `at` in seconds after its submission."""
+
+    state: RunState
+    at: float
+
+
+def start(  # noqa: PLR0913  each says something else about a run
+    graph: TaskGraph,
+    plan: Plan,
+    pool: LocalPool,
+    *,
+    keep: frozenset[int] = frozenset(),
+    sources: Mapping[str, str] | None = None,
+    single: bool = False,
+) -> Run:
+    """Hand a graph and its plan to the workers.
+
+    keep      tasks whose values shall outlive the run, beside `graph.kept`
+    sources   texts of notebook cells by file name, for tracebacks
+    single    a round trip for every task: measures coordination, never faster
+
+    Raises PlanError for a plan that is not for this graph, PickleError for what cannot travel, StoreError.
+    """
+    submitted = now()
+    if plan.graph_fingerprint != graph.fingerprint:
+        msg = f"the plan is not for this graph: {graph.name} was changed after it was made.\n  Plan it again."
+        raise PlanError(msg)
+    run = Run(_new_id(), graph, plan, Hub.of(pool), submitted, graph.kept | keep)
+    if len(graph):
+        package = pack(graph, plan, sources or {}, kept=run.kept, single=single)
+        run.slots = pool.ensure(max(1, len(plan.workers)))
+        about = {"dag": graph.name, "tasks": len(graph), "planner": plan.planner, "plan": plan.to_json()}
+        run.hub.store.submit(run.id, package, run.slots, about, submitted)
+    else:
+        run.ending = Ending(RunState.DONE, 0.0)
+    return run
+
+
+def _new_id() -> str:
+    """Sixteen characters; fits the page of marks."""
+    return secrets.token_hex(8)
+
+
+class Run:
+    """One execution of a graph. An `EventSource`. Safe to use from any thread."""
+
+    def __init__(self, run: str, graph: TaskGraph, plan: Plan, hub: Hub, submitted: int, kept: frozenset[int]) -> None:  # noqa: PLR0913
+        self.id, self.graph, self.plan, self.hub = run, graph, plan, hub
+        self.submitted, self.kept = submitted, kept
+        self.params: dict[str, Any] = {}
+        self.slots: tuple[int, ...] = ()
+        self.ending: Ending | None = None
+        self.client_makespan: float | None = None
+        self._values: dict[int, Any] = {}
+        self._failures: list[TaskFailure] | None = None
+        self._follower = Follower(self)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self.graph.name}: {self.state}>"
+
+    # ---- how it stands -------------------------------------------------------------------------------------------------
+    @property
+    def state(self) -> RunState:
+        """Asked of the store while the run goes on."""
+        if self.ending is None:
+            self.look()
+        return self.ending.state if self.ending else RunState.RUNNING
+
+    def look(self) -> bool:
+        """Whether the run has ended, asked now. Raises RunError when the store knows it no more."""
+        if self.ending is None:
+            facts = self.hub.store.facts(self.id)
+            if facts is None:
+                msg = f"the store lost this run of {self.graph.name}: Redis was restarted without its data.\n  Run it again."
+                raise RunError(msg)
+            if facts.ended is not None:
+                self.ending = Ending(RunState(facts.state), facts.ended - self.submitted * 1e-9)
+        return self.ending is not None
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Wait for the end, or `timeout` seconds: `state` tells which it was. Ctrl-C leaves the run going."""
+        limit = None if timeout is None else monotonic() + timeout
+        while self.ending is None:
+            left = 1.0 if limit is None else min(1.0, limit - monotonic())
+            if left <= 0:
+                break
+            self.hub.await_end(self.id, left)
+            self.look()
+        if self.ending is not None and self.client_makespan is None:
+            self.client_makespan = (now() - self.submitted) * 1e-9
+        return self
+
+    def cancel(self) -> None:
+        """End it: no new tasks, running ones are interrupted at once and killed after a second. Idempotent."""
+        if self.ending is None and self.hub.store.cancel(self.id):
+            self.hub.pool.cancel(self.id)
+        self.look()
+
+    # ---- what happened -------------------------------------------------------------------------------------------------
+    @property
+    def timeline(self) -> Timeline:
+        """Everything that is known now."""
+        return self._follower.timeline()
+
+    @property
+    def progress(self) -> dict[TaskState, int]:
+        """Tasks by state."""
+        return dict(self.timeline.counts)
+
+    @property
+    def makespan(self) -> float | None:
+        """Seconds from the first start to the last end on the workers; None before anything ran."""
+        return self.timeline.makespan
+
+    def subscribe(self, callback: Callable[[Batch], None], /) -> Callable[[], None]:
+        """Every batch from the first on, then live, from a daemon thread; returns how to stop."""
+        return self._follower.subscribe(callback)
+
+    def on_end(self, callback: Callable[[Run], None]) -> None:
+        """Call back once the run has ended and all its events were delivered; at once if that is past."""
+        self._follower.on_end(callback)
+
+    def closing_batch(self) -> Batch | None:
+        """What the workers of a cancelled run cannot say any more: which tasks will not run."""
+        if self.ending is None or self.ending.state is not RunState.CANCELLED:
+            return None
+        state = self._follower.folded.state
+        open_tasks = np.flatnonzero(state < TaskState.DONE)
+        records = np.zeros(len(open_tasks), RECORD)
+        records["task"], records["at"], records["kind"] = open_tasks, self.ending.at, RecordKind.CANCELLED
+        records["worker"] = CLIENT
+        return Batch(COMMIT, CLIENT, records)
+
+    # ---- values and failures -------------------------------------------------------------------------------------------
+    def __getitem__(self, name: str) -> Any:
+        """`run["report"]`: the value of a node by its name."""
+        return self.result(name)
+
+    def ref(self, name: str | TaskRef) -> TaskRef:
+        """What a name means in this run. Raises NotRunError with near names."""
+        if isinstance(name, TaskRef):
+            return name
+        found = self.graph.aliases.get(name)
+        if found is None and name in self.graph.index:
+            found = TaskRef(self.graph.index[name])
+        if found is None:
+            advice = near(name, (*self.graph.aliases, *self.graph.keys))
+            msg = f"this run of {self.graph.name} has no node {name!r}.\n  {advice}".rstrip()
+            raise NotRunError(msg)
+        return found
+
+    def result(self, name: str | TaskRef, timeout: float | None = None) -> Any:
+        """The value of a node, waited for.
+
+        Raises TaskError, SkippedError or CancelledError when there is none, NotRunError when it was not kept, TimeoutError
+        after `timeout` seconds.
+        """
+        ref = self.ref(name)
+        limit = None if timeout is None else monotonic() + timeout
+        while True:
+            ended = self.look()
+            there, value = self._value(ref.task)
+            if there:
+                for key in ref.select:
+                    value = value[key]
+                return value
+            if ended:
+                raise self._why_not(ref.task)
+            left = 0.1 if limit is None else min(0.1, limit - monotonic())
+            if left <= 0:
+                msg = f"{self.graph.keys[ref.task]} is not there after {timeout:g} s; the run goes on."
+                raise TimeoutError(msg)
+            self.hub.await_end(self.id, left)
+
+    def _value(self, task: int) -> tuple[bool, Any]:
+        if task in self._values:
+            return True, self._values[task]
+        if task not in self.kept:
+            return False, None
+        key = self.graph.keys[task]
+        try:
+            there, value = self.hub.store.kept(self.id, task)
+        except SignatureError:
+            raise
+        except Exception as error:
+            msg = f"the value of {key} cannot be opened here: {type(error).__name__}: {error}\n  Is a package missing in this kernel?"
+            raise PickleError(msg) from error
+        if there:
+            self._values[task] = value
+        return there, value
+
+    def _why_not(self, task: int) -> Exception:
+        graph, key = self.graph, self.graph.keys[task]
+        state = self.timeline.state[task]
+        if state == TaskState.SKIPPED:
+            return SkippedError(f"{key} was skipped: something it needs failed.\n  %dag logs {graph.name} tells what.")
+        if state == TaskState.CANCELLED:
+            return CancelledError(f"{key} was not run: the run of {graph.name} was cancelled.\n  %dag run {graph.name} starts again.")
+        if state == TaskState.FAILED:
+            failed = next(f for f in self.errors() if f.key == key)
+            return TaskError(f"{key} failed: {failed.type}: {failed.message}\n  {failed.traceback}")
+        if task in self.kept:
+            return NotRunError(f"the value of {key} has expired.\n  Run it again: %dag run {graph.name}.")
+        advice = f"Bind it to a variable, or {graph.name}.run(keep={key!r})."
+        return NotRunError(f"{key} is an intermediate value; it went with the end of the run.\n  {advice}")
+
+    def errors(self) -> list[TaskFailure]:
+        """Failed tasks in the order of their failing, as far as known now."""
+        if self._failures is not None:
+            return self._failures
+        ended = self.look()
+        found = self.hub.store.failures(self.id) if len(self.graph) else {}
+        end = self.timeline.end
+        order = sorted(found, key=lambda task: (float(end[task]), task))
+        failures = [read_failure(self, task, found[task]) for task in order]
+        if ended:
+            self._failures = failures
+        return failures
+
+    def logs(self, name: str | TaskRef) -> TaskLog:
+        """What a task printed, and its traceback. A task that printed nothing has empty texts."""
+        task = self.ref(name).task
+        failed = next((f for f in self.errors() if f.key == self.graph.keys[task]), None)
+        if failed is not None:
+            return TaskLog(failed.stdout, failed.stderr, failed.traceback)
+        record = self.hub.store.outputs(self.id).get(task, {})
+        return TaskLog(record.get("stdout", ""), record.get("stderr", ""), "")
+
+    def drop(self) -> None:
+        """Remove what is left of it in the store; values that were fetched stay."""
+        if self.look() and len(self.graph):
+            self.hub.store.drop(self.id)

@@ -1,0 +1,112 @@
+"""Bytes that travel: signed, and pickled in a way that notebook code survives.
+
+Whoever writes to the store could run code in the workers, so that nothing is unpickled before its HMAC-SHA256 is verified.
+The signature covers a *purpose* (kind of payload, run, name) beside the bytes: a value of one run is refused in another.
+"""
+
+from __future__ import annotations
+
+import hmac
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+from dagnb.errors import PickleError, SignatureError
+
+#: Bytes of an HMAC-SHA256 digest.
+MAC = 32
+
+#: Types whose values never change: shared between tasks as they are, never copied.
+ATOMS = frozenset({int, float, str, bytes, bool, type(None), complex})
+
+
+def seal(secret: bytes, purpose: bytes, data: bytes) -> bytes:
+    """`data` behind its signature over (purpose, data)."""
+    return _mac(secret, purpose, data) + data
+
+
+def unseal(secret: bytes, purpose: bytes, data: bytes) -> memoryview:
+    """What was sealed, without a copy. Raises SignatureError when it was not sealed with this secret for this purpose."""
+    view = memoryview(data)
+    if len(view) < MAC or not hmac.compare_digest(view[:MAC], _mac(secret, purpose, view[MAC:])):
+        msg = (
+            f"a payload ({purpose.decode(errors='replace')}) is not signed with this user's secret; it was not opened.\n"
+            "  Somebody else wrote to this Redis, or its runtime directory was replaced: restart with `%dag workers 0`."
+        )
+        raise SignatureError(msg)
+    return view[MAC:]
+
+
+def _mac(secret: bytes, purpose: bytes, data: bytes | memoryview) -> bytes:
+    head = b"%d:%b" % (len(purpose), purpose)
+    if len(data) < 1 << 16:
+        return hmac.digest(secret, head + data, "sha256")
+    digest = hmac.new(secret, head, "sha256")  # no copy of a large payload
+    digest.update(data)
+    return digest.digest()
+
+
+def dumps(value: Any) -> bytes:
+    """Pickle, by value where the receiver could not import it: what a notebook defines lives in `__main__`.
+
+    Raises PickleError, which names the part that cannot travel.
+    """
+    try:
+        data = pickle.dumps(value, 5)
+        if b"__main__" not in data:
+            return data
+    except Exception:  # noqa: BLE001  whatever a user's __reduce__ raises, cloudpickle gets its try
+        pass
+    try:
+        import cloudpickle
+
+        by_value: bytes = cloudpickle.dumps(value, 5)
+    except Exception as error:
+        raise PickleError(_refusal(value, error)) from error
+    return by_value
+
+
+def loads(data: bytes | memoryview) -> Any:
+    """The value that `dumps` was given. Only for bytes that `unseal` has let through."""
+    return pickle.loads(data)  # noqa: S301  signed
+
+
+def _refusal(value: Any, error: Exception) -> str:
+    path, part = culprit(value)
+    where = f" (at {path})" if path else ""
+    return f"a {type(part).__name__}{where} cannot be pickled: {error}"
+
+
+def culprit(value: Any, depth: int = 6) -> tuple[str, Any]:
+    """The path to the innermost part that cannot be pickled, such as `['model'].lock`, and that part."""
+    path, part = "", value
+    for _ in range(depth):
+        for step, inner in _parts(part):
+            if not _travels(inner):
+                path, part = path + step, inner
+                break
+        else:
+            break
+    return path, part
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", inner) for key, inner in value.items())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from ((f"[{i}]", inner) for i, inner in enumerate(value))
+    elif callable(value) and getattr(value, "__closure__", None):
+        cells = zip(value.__code__.co_freevars, value.__closure__, strict=False)
+        yield from ((f".{name}", cell.cell_contents) for name, cell in cells)
+    elif isinstance(getattr(value, "__dict__", None), dict):
+        yield from ((f".{name}", inner) for name, inner in vars(value).items())
+
+
+def _travels(value: Any) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value, 5)
+    except Exception:  # noqa: BLE001  that is the question
+        return False
+    return True

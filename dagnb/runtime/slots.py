@@ -1,0 +1,326 @@
+"""The life of workers: started, watched, buried, replaced.
+
+A *slot* is a place for a worker; workers come and go in it. A slot belongs to one context for good. When a worker dies
+
+    1. it is really dead (reaped), so that nobody writes where it wrote,
+    2. the task that its mark shows is blamed; the third death of a task makes it poison,
+    3. `recover` fences the slot with a new epoch and gives back what the worker had not committed,
+    4. the successor starts with that epoch, after a pause if workers keep dying without having run anything.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dagnb.runtime.children import Child
+from dagnb.runtime.marks import SLOTS, Mark, Marks
+from dagnb.runtime.server import tail
+from dagnb.runtime.status import WorkerStatus
+
+if TYPE_CHECKING:
+    from dagnb.runtime.context import Context
+    from dagnb.runtime.directory import RuntimeDir
+
+#: Exit codes of a worker that was refused by the store and left as it should: nobody is to blame.
+FENCED = frozenset({17, 18})
+#: Workers that may die in a row without having run a task, before their slot is given up.
+BROKEN_AFTER = 5
+#: Seconds before the first repetition of such a start; doubled each time.
+FIRST_PAUSE = 0.05
+#: Seconds between a polite and a forced end.
+GRACE = 1.0
+
+MAIN = str(Path(__file__).resolve().parents[1] / "__main__.py")
+
+
+class Recovery(Protocol):
+    """The part of the store that the life of workers needs."""
+
+    def recover(self, run_id: str | None, slot: int, epoch: int, poison: int | None, reason: str, /) -> int:
+        """Fence the slot and give back what its worker had not committed; the number of tasks."""
+        ...
+
+
+#: (slot, epoch, runtime directory) → the command of a worker.
+Command = Callable[[int, int, Path], list[str]]
+
+
+def worker_command(slot: int, epoch: int, directory: Path) -> list[str]:
+    """The program of a worker. -P: what lies in its working directory must not shadow the standard library."""
+    options = ["--slot", str(slot), "--epoch", str(epoch), "--dir", str(directory)]
+    return [sys.executable, "-P", MAIN, "worker", *options]
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for a worker."""
+
+    number: int
+    context: str
+    epoch: int = 0
+    child: Child | None = None
+    #: Read end of the pipe on which the worker says that it is up; -1 once it has, or never will.
+    ready: int = -1
+    #: Starts in a row that ended without a task.
+    failures: int = 0
+    #: When to start again, in seconds of the monotonic clock; 0: not waiting.
+    again: float = 0.0
+    #: When to kill what should have ended by itself; 0: nothing is to be killed.
+    deadline: float = 0.0
+    #: Why it was given up.
+    broken: str = ""
+    #: It is to end and not to be replaced.
+    stopping: bool = False
+
+    @property
+    def up(self) -> bool:
+        """Has its worker said that it is there?"""
+        return self.child is not None and self.ready < 0
+
+    @property
+    def state(self) -> str:
+        """One word for `status`."""
+        if self.broken:
+            return "broken"
+        if self.child is None:
+            return "waiting" if self.again else "stopped"
+        return "up" if self.ready < 0 else "starting"
+
+
+@dataclass(slots=True)
+class Slots:
+    """All workers of one supervisor."""
+
+    directory: RuntimeDir
+    marks: Marks
+    recovery: Recovery
+    max_deaths: int
+    command: Command = worker_command
+    log: Callable[[str], None] = print
+    contexts: dict[str, Context] = field(default_factory=dict)
+    slots: dict[int, Slot] = field(default_factory=dict)
+    #: (run, task) → workers that died running it.
+    blame: Counter[tuple[str, int]] = field(default_factory=Counter)
+    #: Runs whose workers are being killed on purpose.
+    cancelled: set[str] = field(default_factory=set)
+    deaths: int = 0
+    _epoch: int = 0
+
+    def of(self, context: str) -> list[Slot]:
+        """The slots of a context, lowest first."""
+        return [slot for _, slot in sorted(self.slots.items()) if slot.context == context]
+
+    def ensure(self, context: Context, workers: int) -> tuple[list[Slot], bool]:
+        """The slots for so many workers, all started, and whether slots are new.
+
+        Raises OSError when a worker cannot be started at all, RuntimeError when there is no room for another slot.
+        """
+        key = context.key
+        self.contexts[key] = context
+        chosen = self.of(key)[:workers]
+        new = len(chosen) < workers
+        while len(chosen) < workers:
+            number = max(self.slots, default=-1) + 1
+            if number >= SLOTS:
+                msg = f"there is no room for more than {SLOTS} workers; `%dag workers 0` starts afresh"
+                raise RuntimeError(msg)
+            self.slots[number] = Slot(number, key)
+            self.marks.clear(number)
+            chosen.append(self.slots[number])
+        for slot in chosen:
+            if slot.stopping and slot.child is not None:  # it was asked to end a moment ago
+                slot.child.stop(0.0)
+                self.bury(slot, slot.child)
+            if slot.child is None and (slot.broken or not slot.again):
+                slot.broken, slot.failures = "", 0
+                self.fence(slot)
+                self.spawn(slot)
+        return chosen, new
+
+    def adopt(self, key: str, context: Context, numbers: list[int]) -> None:
+        """Take up the slots of a predecessor, without workers."""
+        self.contexts[key] = context
+        for number in numbers:
+            self.slots[number] = Slot(number, key)
+            self.marks.clear(number)
+
+    def fence(self, slot: Slot, poison: int | None = None, reason: str = "") -> int:
+        """A new epoch for the slot: whoever had the old one is refused from now on. Tasks that were given back."""
+        self._epoch = max(time.time_ns(), self._epoch + 1)  # unique also after the store went back in time
+        slot.epoch = self._epoch
+        return self.recovery.recover(None, slot.number, slot.epoch, poison, reason)
+
+    def spawn(self, slot: Slot) -> None:
+        """Start a worker in the slot. Raises OSError when the program or the context's directory is not there."""
+        context = self.contexts[slot.context]
+        output = self.directory.worker_log(slot.number)
+        output.unlink(missing_ok=True)
+        reading, writing = os.pipe()
+        try:
+            slot.child = Child.start(
+                self.command(slot.number, slot.epoch, self.directory.path),
+                output=output,
+                cwd=context.cwd,
+                environ=context.worker_environ() | {"DAGNB_READY": str(writing)},
+                keep=(writing,),
+            )
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        slot.ready, slot.again = reading, 0.0
+
+    def heard(self, slot: Slot) -> None:
+        """The pipe of a starting worker has something to read: it is up, or it has ended."""
+        os.close(slot.ready)
+        slot.ready = -1
+
+    def starting(self) -> Iterator[Slot]:
+        """Slots whose worker has not said yet that it is up."""
+        return (slot for slot in self.slots.values() if slot.ready >= 0)
+
+    def reap(self) -> None:
+        """Bury the dead. Called when a child has ended; looks at all, because signals merge."""
+        for slot in list(self.slots.values()):
+            if slot.child is not None and slot.child.ended():
+                self.bury(slot, slot.child)
+
+    def bury(self, slot: Slot, child: Child) -> None:
+        """One worker has died: blame, recover, replace."""
+        mark = self.marks.read(slot.number)
+        self.marks.clear(slot.number)
+        slot.child, slot.deadline = None, 0.0
+        if slot.ready >= 0:
+            self.heard(slot)
+        self.deaths += 1
+        excused = slot.stopping or child.exit_code in FENCED or mark.run in self.cancelled
+        poison, reason = (None, "") if excused else self.charge(mark, child)
+        back = self.fence(slot, poison, reason)
+        words = f"{child.ending()}; task {mark.task}, {max(back, 0)} given back"
+        self.log(f"worker {slot.number} (pid {child.pid}) ended: {words}")
+        if slot.stopping:
+            slot.stopping = False
+        elif excused or mark.task is not None:
+            slot.failures = 0
+            self.respawn(slot)
+        else:
+            self.fail(slot, child)
+
+    def charge(self, mark: Mark, child: Child) -> tuple[int | None, str]:
+        """Blame the task that ran; it and the reason once it has killed too many workers."""
+        if mark.task is None:
+            return None, ""
+        self.blame[mark.run, mark.task] += 1
+        dead = self.blame[mark.run, mark.task]
+        if dead < self.max_deaths:
+            return None, ""
+        del self.blame[mark.run, mark.task]
+        return mark.task, f"{dead} worker{'s' if dead > 1 else ''} died running it ({child.ending()})"
+
+    def fail(self, slot: Slot, child: Child) -> None:
+        """A worker ended without having run a task: try again later, and give up after a few times."""
+        slot.failures += 1
+        if slot.failures < BROKEN_AFTER:
+            slot.again = time.monotonic() + FIRST_PAUSE * 2**slot.failures
+            return
+        said = tail(self.directory.worker_log(slot.number)) or "it said nothing"
+        self.give_up(slot, f"{slot.failures} workers in a row could not start ({child.ending()}):\n{said}")
+
+    def give_up(self, slot: Slot, why: str) -> None:
+        """No worker will come to this slot until somebody asks for it again."""
+        slot.broken, slot.again = why, 0.0
+        self.log(f"slot {slot.number} is given up: {why}")
+
+    def respawn(self, slot: Slot) -> None:
+        """Start the successor; a slot whose context is gone (its directory was removed) is given up."""
+        try:
+            self.spawn(slot)
+        except OSError as error:
+            self.give_up(slot, f"a worker could not be started: {error}")
+
+    def cancel(self, run: str, grace: float) -> None:
+        """Interrupt the tasks of a run that are running now; kill what has not ended after `grace` seconds."""
+        self.cancelled.add(run)
+        for slot in self.running(run):
+            assert slot.child is not None
+            slot.child.send(signal.SIGINT)
+            slot.deadline = time.monotonic() + grace
+
+    def running(self, run: str) -> Iterator[Slot]:
+        """Slots in which a task of the run is running."""
+        for slot in self.slots.values():
+            mark = self.marks.read(slot.number)
+            if slot.child is not None and mark.run == run and mark.task is not None:
+                yield slot
+
+    def stop(self, context: str) -> None:
+        """Let the workers of a context end; they are started again when somebody asks."""
+        for slot in self.of(context):
+            slot.again = 0.0
+            if slot.child is not None and not slot.stopping:
+                slot.stopping, slot.deadline = True, time.monotonic() + GRACE
+                slot.child.send(signal.SIGTERM)
+
+    def tick(self, now: float) -> None:
+        """Do what is due: kill who has outstayed the grace, start whom we made wait."""
+        for slot in self.slots.values():
+            if slot.deadline and now >= slot.deadline:
+                self.expire(slot)
+            if slot.again and now >= slot.again:
+                slot.again = 0.0
+                self.respawn(slot)
+
+    def expire(self, slot: Slot) -> None:
+        """The grace is over: kill, unless the worker has left the cancelled run meanwhile."""
+        slot.deadline = 0.0
+        mark = self.marks.read(slot.number)
+        if slot.child is not None and (slot.stopping or (mark.task is not None and mark.run in self.cancelled)):
+            slot.child.send(signal.SIGKILL)
+
+    def due(self) -> float:
+        """The next moment at which `tick` has something to do; infinity when there is none."""
+        times = [t for slot in self.slots.values() for t in (slot.deadline, slot.again) if t]
+        return min(times, default=float("inf"))
+
+    def forget(self, live: Mapping[str, object] | set[str]) -> None:
+        """Drop what is remembered of runs that have ended."""
+        self.cancelled.intersection_update(live)
+        for key in [key for key in self.blame if key[0] not in live]:
+            del self.blame[key]
+
+    def status(self) -> Iterator[WorkerStatus]:
+        """All slots, as `%dag status` shows them."""
+        for number, slot in sorted(self.slots.items()):
+            mark = self.marks.read(number)
+            yield WorkerStatus(
+                slot=number,
+                pid=slot.child.pid if slot.child else None,
+                state=slot.state,
+                context=slot.context,
+                cwd=self.contexts[slot.context].cwd,
+                run=mark.run if mark.task is not None else None,
+                task=mark.task,
+                broken=slot.broken,
+            )
+
+    def end(self) -> None:
+        """End all workers at once and wait for them: two seconds at most, unless one cannot be killed."""
+        living = [slot.child for slot in self.slots.values() if slot.child is not None]
+        for child in living:
+            child.send(signal.SIGTERM)
+        limit = time.monotonic() + GRACE
+        while any(not child.ended() for child in living) and time.monotonic() < limit:
+            time.sleep(0.005)
+        for child in living:
+            with suppress(ProcessLookupError):
+                child.stop(0.0)

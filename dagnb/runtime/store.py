@@ -1,0 +1,211 @@
+"""All of Redis behind typed methods, for kernels and the supervisor. Workers speak through `Conversation`; keys: `keys`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from time import perf_counter_ns as now
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+
+from dagnb.errors import StoreError
+
+from .execute import lost
+from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
+from .outbox import KEPT
+from .serialize import loads, seal, unseal
+from .values import Remote, Shelf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .pack import Package
+    from .wire import Wire, Word
+
+_RECOVER = (Path(__file__).resolve().parent / "recover.lua").read_text()
+#: Parts of a run that outlive it (see `keys`).
+LASTING = ("meta", "fin", "keep", "err", "log", "ev")
+#: Parts that do not, beside those with a slot in their name.
+PASSING = ("dag", "deps", "cnt", "q", "root", "roots", "idle", "act", "avg", "loc", "blob", "place", "skip", "left", "pay")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the store knows of a run."""
+
+    run: str
+    state: str
+    submitted: float
+    ended: float | None
+    slots: tuple[int, ...]
+    about: dict[str, Any]
+
+
+class Store:
+    """One connection and the secret. Safe to use from several threads: one call at a time."""
+
+    def __init__(self, wire: Wire, secret: bytes) -> None:
+        self.wire, self.secret = wire, secret
+        self._lock = Lock()
+        self._sent: set[str] = set()  # functions that this server has from us
+
+    def _call(self, *words: Word) -> Any:
+        with self._lock:
+            return self._checked(lambda: self.wire.call(*words))
+
+    def _calls(self, commands: list[tuple[Word, ...]]) -> list[Any]:
+        with self._lock:
+            answers: list[Any] = self._checked(lambda: self.wire.calls(commands))
+            return answers
+
+    @staticmethod
+    def _checked(ask: Any) -> Any:
+        try:
+            return ask()
+        except hiredis.ReplyError as error:
+            msg = f"Redis refused: {error}\n  `%dag doctor` tells more."
+            raise StoreError(msg) from error
+
+    # ---- a run begins --------------------------------------------------------------------------------------------------
+    def submit(self, run: str, package: Package, slots: Sequence[int], about: dict[str, Any], submitted: int) -> None:
+        """Write a run and call its workers. `submitted`: ns of the monotonic clock, the zero of its events.
+
+        One transaction: a worker sees all of it or nothing. Raises StoreError when Redis is full.
+        """
+        prefix = run_prefix(run)
+        facts = {"state": "running", "submitted": submitted, "base": package.base, "stays": KEPT}
+        meta: list[Word] = [word for pair in facts.items() for word in pair]
+        meta += ["slots", ",".join(map(str, slots)), "about", json.dumps(about)]
+        commands: list[tuple[Word, ...]] = [
+            ("MULTI",),
+            *self._functions(package.functions),
+            ("SET", prefix + "dag", seal(self.secret, f"dag:{run}".encode(), package.body)),
+            ("SET", prefix + "deps", package.deps),
+            ("SET", prefix + "cnt", package.counters),
+            ("SET", prefix + "roots", package.roots),
+            ("SET", prefix + "left", package.tasks),
+            ("HSET", prefix + "meta", *meta),
+            ("HSET", RUNS, run, json.dumps(about | {"slots": list(slots)})),
+        ]
+        if package.places:
+            commands.append(("SET", prefix + "place", _slots_of(package.places, slots)))
+        for position, roots in package.named_roots.items():
+            commands += [("RPUSH", f"{prefix}q{slots[position]}", *roots[i : i + 1000]) for i in range(0, len(roots), 1000)]
+        for slot in slots:
+            commands += [("RPUSH", TODO + str(slot), run), ("RPUSH", inbox(slot), f"S{run}")]
+        commands.append(("EXEC",))
+        self._calls(commands)
+        self._sent.update(package.functions)
+
+    def _functions(self, functions: dict[str, bytes]) -> list[tuple[Word, ...]]:
+        return [
+            ("SET", FUNCTION + digest, seal(self.secret, f"fn:{digest}".encode(), data))
+            for digest, data in functions.items()
+            if digest not in self._sent
+        ]
+
+    # ---- while it goes on ----------------------------------------------------------------------------------------------
+    def events(self, run: str, after: str = "0") -> tuple[str, list[bytes]]:
+        """Batches after a position of the stream, and the new position."""
+        entries = self._call("XRANGE", run_prefix(run) + "ev", f"({after}" if after != "0" else "-", "+")
+        return (entries[-1][0].decode() if entries else after), [fields[1] for _, fields in entries]
+
+    def facts(self, run: str) -> RunFacts | None:
+        """What is known of a run, None when nothing is."""
+        fields = self._call("HMGET", run_prefix(run) + "meta", "state", "submitted", "ended", "slots", "about")
+        if fields[0] is None:
+            return None
+        slots = tuple(int(s) for s in fields[3].split(b","))
+        ended = None if fields[2] is None else int(fields[2]) * 1e-9
+        return RunFacts(run, fields[0].decode(), int(fields[1]) * 1e-9, ended, slots, json.loads(fields[4]))
+
+    def live_runs(self) -> dict[str, dict[str, Any]]:
+        """Runs that go on → what they are."""
+        found = self._call("HGETALL", RUNS)
+        return {k.decode(): json.loads(v) for k, v in zip(found[::2], found[1::2], strict=True)}
+
+    def cancel(self, run: str) -> bool:
+        """End a run now: workers are given nothing more. False when it had ended before."""
+        prefix = run_prefix(run)
+        script = (
+            "if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 0 end "
+            "redis.call('HSET', KEYS[1], 'state', 'cancelled', 'ended', ARGV[1]) redis.call('RPUSH', KEYS[2], 'cancelled') "
+            "redis.call('HDEL', KEYS[3], ARGV[2]) return 1"
+        )
+        ended = self._call("EVAL", script, 3, prefix + "meta", prefix + "fin", RUNS, now(), run) == 1
+        facts = self.facts(run)
+        if ended and facts is not None:
+            self.tidy(run, facts.slots)
+        return ended
+
+    def tidy(self, run: str, slots: Iterable[int]) -> None:
+        """Remove what does not outlive a run that was cancelled; the end of any other run does this itself."""
+        prefix = run_prefix(run)
+        payloads = [p.decode() for p in self._call("LRANGE", prefix + "pay", 0, -1)]
+        gone = [prefix + part for part in PASSING] + [f"{prefix}{part}{slot}" for slot in slots for part in ("q", "own")]
+        commands: list[tuple[Word, ...]] = [("UNLINK", *gone, *payloads)]
+        for slot in slots:
+            commands += [("LREM", TODO + str(slot), 0, run), ("RPUSH", inbox(slot), "W")]
+        commands += [("EXPIRE", prefix + part, KEPT) for part in LASTING]
+        self._calls(commands)
+
+    def recover(self, _run: str | None, slot: int, epoch: int, poison: int | None, reason: str) -> int:
+        """Fence the dead worker of a slot; what it had not committed goes back. `poison` fails, for `reason`.
+
+        Returns how many tasks went back, -1 when this was done before.
+        """
+        error = lost(reason, 1) if poison is not None else ""
+        task = "" if poison is None else poison
+        return int(self._call("EVAL", _RECOVER, 1, DAGNB, slot, epoch, task, error))
+
+    # ---- what stays ----------------------------------------------------------------------------------------------------
+    def kept(self, run: str, task: int) -> tuple[bool, Any]:
+        """(whether it is there, the value). Raises SignatureError; whatever unpickling raises."""
+        data = self._call("HGET", run_prefix(run) + "keep", task)
+        if data is None:
+            return False, None
+        content = unseal(self.secret, f"keep:{run}:{task}".encode(), data)
+        if content[:1] == b"V":
+            return True, loads(content[1:])
+        remote = Remote(*loads(content[1:]))
+        with self._lock:
+            whole = Shelf(self.wire, self.secret, "", 0).get(remote)
+        return (False, None) if whole is None else (True, loads(whole))
+
+    def failures(self, run: str) -> dict[int, dict[str, Any]]:
+        """Failed task → its record."""
+        return self._notes(run, "err")
+
+    def outputs(self, run: str) -> dict[int, dict[str, Any]]:
+        """Task → what it printed, for those that did."""
+        return self._notes(run, "log")
+
+    def _notes(self, run: str, part: str) -> dict[int, dict[str, Any]]:
+        found = self._call("HGETALL", run_prefix(run) + part)
+        return {int(k): json.loads(v) for k, v in zip(found[::2], found[1::2], strict=True)}
+
+    def drop(self, run: str) -> None:
+        """Remove what is left of a run that has ended."""
+        prefix = run_prefix(run)
+        large = [name.decode() for name in self._keys(prefix + "k*")]
+        self._call("UNLINK", *(prefix + part for part in LASTING), *large)
+
+    def _keys(self, pattern: str) -> list[bytes]:
+        cursor, found = b"0", []
+        while True:
+            cursor, names = self._call("SCAN", cursor, "MATCH", pattern.replace("{", "[{]").replace("}", "[}]"), "COUNT", 1000)
+            found += names
+            if cursor == b"0":
+                return found
+
+
+def _slots_of(places: bytes, slots: Sequence[int]) -> bytes:
+    """Positions of named workers as slot numbers, for the scripts."""
+    import numpy as np
+
+    positions = np.frombuffer(places, "<i2")
+    data: bytes = np.where(positions < 0, -1, np.array(slots, "<i2")[positions]).astype("<i2").tobytes()
+    return data

@@ -1,0 +1,414 @@
+"""The detached owner of Redis and the workers: one per user, interpreter and protocol. Kernels come and go and attach.
+
+One thread, one loop. It waits for four things: a signal (a child has ended, we are to end), a request of a kernel, a
+worker that says it is up, and the next moment at which something is due. It holds the flock `lock` as long as it lives,
+and what it starts dies with it. Without kernel and run it ends after `idle_timeout` and leaves an empty directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Never
+from urllib.parse import urlsplit
+
+import hiredis
+
+from dagnb.errors import DagnbError, StoreError
+from dagnb.runtime import requests
+from dagnb.runtime.context import Context
+from dagnb.runtime.directory import RuntimeDir, take
+from dagnb.runtime.marks import Marks
+from dagnb.runtime.presence import Presence
+from dagnb.runtime.serialize import seal, unseal
+from dagnb.runtime.server import find_binary, launch, parse_info, wait_ready
+from dagnb.runtime.slots import Command, Recovery, Slot, Slots, worker_command
+from dagnb.runtime.status import PoolStatus, RedisStatus
+from dagnb.runtime.wire import LOST, Wire
+from dagnb.settings import PROTOCOL, Settings
+
+if TYPE_CHECKING:
+    from dagnb.runtime.children import Child
+
+#: Hash of contexts, sealed: what a successor needs to start workers again.
+CONTEXTS, CONTEXT = "dagnb:contexts", b"context"
+#: Seconds between two looks at who is there: a quarter of the time-out, within these bounds.
+SHORTEST_LOOK, LONGEST_LOOK = 0.05, 5.0
+#: Pauses in seconds between attempts to start a Redis that has died.
+PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
+#: Seconds to wait for the lock: somebody may be testing it.
+LOCK_PATIENCE = 1.0
+#: Seconds that Redis has to write down what a live run needs.
+FAREWELL = 10.0
+
+OpenRecovery = Callable[[Wire, bytes], Recovery]
+
+
+class OwnWire(Wire):
+    """A connection to a Redis of ours: when it is lost, we are the one who starts Redis again."""
+
+    def __init__(self, path: str, revive: Callable[[], None], name: str) -> None:
+        self.revive = revive
+        super().__init__(path, name)
+
+    def connect(self) -> None:
+        """(Re)connect, to a new server if the old one has ended."""
+        self.revive()
+        super().connect()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A kernel that waits for its workers to be up."""
+
+    reply: str
+    slots: list[Slot]
+
+
+class Supervisor:
+    """Start, loop, end."""
+
+    lock: int
+    secret: bytes
+    path: str
+    calls: Wire
+    inbox: Wire
+    slots: Slots
+    presence: Presence
+
+    def __init__(
+        self, directory: RuntimeDir, settings: Settings, open_recovery: OpenRecovery, command: Command = worker_command
+    ) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.open_recovery = open_recovery
+        self.command = command
+        self.redis: Child | None = None
+        self.redis_version = ""
+        #: Why we are to end; empty: we stay.
+        self.leaving = ""
+        self.began = time.time()
+        self.waiting: list[Waiting] = []
+        self.next_look = 0.0
+
+    # -- start ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> bool:
+        """Take the lock, start Redis, take up what a predecessor left. False when another supervisor lives."""
+        self.directory.prepare()
+        lock = take(self.directory.lock, LOCK_PATIENCE)
+        if lock is None:
+            return False
+        self.lock = lock
+        self._catch_signals()
+        self.secret = self.directory.make_secret()
+        self.path = self._start_redis()
+        self.calls = OwnWire(self.path, self.revive, "supervisor")
+        self.inbox = OwnWire(self.path, self.revive, "supervisor-requests")
+        self.slots = Slots(
+            directory=self.directory,
+            marks=Marks(self.directory.marks, create=True),
+            recovery=self.open_recovery(self.calls, self.secret),
+            max_deaths=self.settings.max_deaths,
+            command=self.command,
+            log=log,
+        )
+        self.presence = Presence(self.calls, self.slots)
+        self._resume()
+        self._listen()
+        self._write_state()
+        return True
+
+    def _catch_signals(self) -> None:
+        """Signals become bytes on a pipe that the loop reads."""
+        self.woken, wake = os.pipe()
+        for end in (self.woken, wake):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, or the pipe stays silent
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._asked_to_leave)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+
+    def _asked_to_leave(self, number: int, _frame: FrameType | None) -> None:
+        self.leaving = signal.Signals(number).name
+
+    def _start_redis(self) -> str:
+        """Our own server, or the one of the setting; the path of its socket."""
+        if self.settings.redis:
+            return urlsplit(self.settings.redis).path
+        self.binary = find_binary(self.settings.redis_server)
+        self.redis = launch(self.directory, self.binary)
+        self.redis_version = wait_ready(self.directory, self.redis)["redis_version"]
+        return str(self.directory.socket)
+
+    def _resume(self) -> None:
+        """Fence every slot of a predecessor, and start its workers again where a run is live."""
+        flat = self.calls.call("HGETALL", CONTEXTS)
+        for key, sealed in zip(flat[::2], flat[1::2], strict=True):
+            with suppress(DagnbError, ValueError, KeyError):
+                found = json.loads(bytes(unseal(self.secret, CONTEXT, sealed)))
+                context = Context.from_json(found["context"])
+                self.slots.adopt(key.decode(), context, found["slots"])
+        live = self.presence.contexts_of_runs()
+        for slot in self.slots.slots.values():
+            self.slots.fence(slot)
+            if slot.context in live:
+                self.slots.respawn(slot)
+        if self.slots.slots:
+            log(f"took up {len(self.slots.slots)} slots of a predecessor; contexts with a live run: {len(live)}")
+
+    def _write_state(self) -> None:
+        state = {
+            "pid": os.getpid(),
+            "redis": self.redis.pid if self.redis else None,
+            "version": self.redis_version,
+            "socket": self.path,
+            "began": self.began,
+            "protocol": PROTOCOL,
+            "python": sys.executable,
+        }
+        self.directory.write(self.directory.state, json.dumps(state).encode())
+
+    # -- loop ----------------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until we are to end. Raises StoreError when Redis cannot be started again."""
+        while not self.leaving:
+            self._wait()
+            now = time.monotonic()
+            self.slots.tick(now)
+            self._settle()
+            if now >= self.next_look:
+                self._look(now)
+
+    def _wait(self) -> None:
+        """Sleep until something happens, and do it."""
+        poll = select.poll()
+        inbox = self.inbox.socket.fileno()
+        starting = {slot.ready: slot for slot in self.slots.starting()}
+        for descriptor in (self.woken, inbox, *starting):
+            poll.register(descriptor, select.POLLIN)
+        pause = max(0.0, min(self.next_look, self.slots.due()) - time.monotonic())
+        ready = {descriptor for descriptor, _ in poll.poll(int(pause * 1000) + 1)}
+        for descriptor in ready & starting.keys():
+            self.slots.heard(starting[descriptor])
+        if self.woken in ready:
+            self._children()
+        if inbox in ready:
+            self._request()
+
+    def _children(self) -> None:
+        with suppress(BlockingIOError):
+            while os.read(self.woken, 4096):
+                pass
+        self.revive()
+        self.slots.reap()
+
+    def revive(self) -> None:
+        """Start Redis again if it has ended; it reads what it remembers. Raises StoreError when that cannot be done."""
+        if self.redis is None or not self.redis.ended():
+            return
+        log(f"redis (pid {self.redis.pid}) ended: {self.redis.ending()}; starting it again")
+        self.presence.redis_died()
+        for pause in PAUSES:
+            time.sleep(pause)
+            try:
+                self.redis = launch(self.directory, self.binary)
+                wait_ready(self.directory, self.redis, patience=60.0)
+            except (StoreError, OSError) as error:
+                log(str(error))
+            else:
+                self._write_state()
+                return
+        msg = f"Redis could not be started again\n  {self.directory.path}\n  What it remembers was left there."
+        raise StoreError(msg)
+
+    def _look(self, now: float) -> None:
+        """Who is there? Stop the workers that nobody uses, and leave when nobody is there at all."""
+        timeout = self.settings.idle_timeout
+        self.next_look = now + min(max(timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
+        unused, alone = self.presence.look(now, timeout)
+        for context in unused:
+            self.slots.stop(context)
+        if alone and not self.waiting:
+            self._leave_if_alone()
+
+    def _leave_if_alone(self) -> None:
+        """Leave, unless somebody stands in the door: a kernel attaches before it lets go of it."""
+        door = take(self.directory.door, patience=0.0)
+        if door is None:
+            return
+        if self.presence.alone():
+            self.leaving = "idle"  # the door stays locked until we are gone
+        else:
+            os.close(door)
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        self.inbox.send([("BLPOP", requests.LIST, 0)])
+
+    def _request(self) -> None:
+        """One request has come, or the connection is gone."""
+        try:
+            data = self.inbox.read()[1]
+        except (*LOST, hiredis.ReplyError):
+            self.inbox.close()
+            self.inbox.connect()
+        else:
+            self._obey(data)
+        if not self.leaving:
+            self._listen()
+
+    def _obey(self, data: bytes) -> None:
+        """Do what was asked; whatever is wrong with it, we go on: we own the runs of others."""
+        try:
+            verb, fields = requests.unpack_request(self.secret, data)
+        except (DagnbError, ValueError) as error:
+            log(f"a request was refused: {error}")
+            return
+        reply = str(fields.get("reply", ""))
+        try:
+            self._act(verb, fields, reply)
+        except Exception as error:  # noqa: BLE001  see above
+            log(f"{verb} failed: {type(error).__name__}: {error}")
+            self._refuse(reply, f"{verb} failed: {error}\n  {self.directory.log}\n  `%dag doctor` tells more.")
+
+    def _act(self, verb: str, fields: dict[str, Any], reply: str) -> None:
+        match verb:
+            case "ensure":
+                self._ensure(fields, reply)
+            case "cancel":
+                self.slots.cancel(fields["run"], float(fields.get("grace", 1.0)))
+            case "status":
+                self._answer(reply, self.status().to_dict())
+            case "stop":
+                self._answer(reply, {})
+                self.leaving = "stop"
+            case _:
+                self._refuse(reply, f"the supervisor knows no {verb!r}\n  Restart it with `%dag workers 0`.")
+
+    def _ensure(self, fields: dict[str, Any], reply: str) -> None:
+        context = Context.from_json(fields["context"])
+        chosen, new = self.slots.ensure(context, int(fields["workers"]))
+        if new:
+            numbers = [slot.number for slot in self.slots.of(context.key)]
+            stored = json.dumps({"context": context.to_json(), "slots": numbers})
+            self.calls.call("HSET", CONTEXTS, context.key, seal(self.secret, CONTEXT, stored.encode()))
+        if "kernel" in fields:
+            self.presence.users[fields["kernel"]] = context.key
+        self.waiting.append(Waiting(reply, chosen))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Answer the kernels whose workers are all up, or will never be."""
+        for waiting in list(self.waiting):
+            broken = next((slot.broken for slot in waiting.slots if slot.broken), "")
+            if broken:
+                self._refuse(waiting.reply, f"the workers do not start: {broken}")
+            elif all(slot.up for slot in waiting.slots):
+                self._answer(waiting.reply, {"slots": [slot.number for slot in waiting.slots]})
+            else:
+                continue
+            self.waiting.remove(waiting)
+
+    def _answer(self, reply: str, fields: dict[str, Any]) -> None:
+        if reply:
+            answer = requests.pack_answer(self.secret, fields)
+            self.calls.calls([("RPUSH", reply, answer), ("EXPIRE", reply, requests.KEPT)])
+
+    def _refuse(self, reply: str, text: str) -> None:
+        self._answer(reply, {"error": "StoreError", "text": text})
+
+    def status(self) -> PoolStatus:
+        """What runs in the background, now."""
+        told = parse_info(self.calls.call("INFO"))
+        redis = RedisStatus(
+            pid=int(told["process_id"]),
+            version=told["redis_version"],
+            memory=int(told["used_memory"]),
+            max_memory=int(told.get("maxmemory", 0)),
+            socket=self.path,
+        )
+        return PoolStatus(
+            pid=os.getpid(),
+            began=self.began,
+            directory=str(self.directory.path),
+            idle_timeout=self.settings.idle_timeout,
+            redis=redis,
+            kernels=tuple(sorted(self.presence.kernels())),
+            runs=tuple(sorted(self.presence.runs())),
+            deaths=self.slots.deaths,
+            workers=tuple(self.slots.status()),
+        )
+
+    # -- end -----------------------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """End workers and Redis, and leave an empty directory.
+
+        After a signal while a run is live (the machine goes down), what the run needs to go on is left there.
+        """
+        unfinished = self.leaving not in {"idle", "stop"} and bool(self.presence.runs())
+        log(f"leaving ({self.leaving})" + ("; a run is live: it goes on when somebody attaches" if unfinished else ""))
+        self.slots.end()
+        if self.redis is not None:
+            self.redis.stop(FAREWELL if unfinished else 0.0)
+        if not unfinished:
+            self.directory.clear()
+
+
+def log(text: str) -> None:
+    """One line into supervisor.log."""
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+    sys.stderr.flush()
+
+
+def open_store(wire: Wire, secret: bytes) -> Recovery:
+    """The store as the supervisor uses it."""
+    from dagnb.runtime.store import Store
+
+    return Store(wire, secret)
+
+
+def serve(supervisor: Supervisor, ready: int) -> int:
+    """Start, say so on the pipe `ready`, loop, end. The exit code."""
+    try:
+        started = supervisor.start()
+    except Exception as error:  # noqa: BLE001  whatever it is, the kernel that waits must hear of it
+        log(f"could not start: {type(error).__name__}: {error}")
+        if supervisor.redis is not None:
+            supervisor.redis.stop(1.0)
+        _say(ready, {"error": type(error).__name__, "text": str(error)})
+        return 1
+    _say(ready, {})
+    if not started:
+        return 0
+    try:
+        supervisor.run()
+    except StoreError as error:
+        log(f"ending: {error}")
+        return 1
+    supervisor.end()
+    return 0
+
+
+def _say(ready: int, fields: dict[str, str]) -> None:
+    if ready >= 0:
+        os.write(ready, json.dumps(fields).encode())
+        os.close(ready)
+
+
+def main(arguments: list[str], ready: int = -1) -> Never:
+    """The program `python -m dagnb supervisor --dir DIRECTORY`."""
+    directory = RuntimeDir(Path(arguments[arguments.index("--dir") + 1]))
+    sys.exit(serve(Supervisor(directory, Settings.load(), open_store), ready))

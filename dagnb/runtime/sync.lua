@@ -1,0 +1,211 @@
+-- sync: a worker's only way to change a run. One request carries what it finished and what it wants; the answer carries
+-- what it gets. Atomic, and idempotent by number: a request that is sent again gets the stored answer and changes nothing.
+--
+-- KEYS 1 prefix of the run ("dagnb:{<run>}:")   2 prefix of the server ("dagnb:")
+-- ARGV
+--  1 slot            2 epoch           3 number of this request     4 run id
+--  5 wanted tasks (negative: prefetch at most so many, only if there is plenty)
+--  6 tasks finished here since the last commit (0: this request commits nothing)
+--  7 own: "" keep, "p" + packed u32: everything this slot owns and has not run (replaces what is recorded)
+--  8 packed events   9 mean task duration here, ns (0 unknown)   10 now, ns   11 workers of the run   12 free roots
+-- 13 packed i16 places, one for each decrement ("" when no task has a named worker)
+-- 14 payload keys that this commit refers to, comma separated
+-- 15 decrements     16 surplus ready tasks   17 tasks with a committed value   18 blobs   19 kept values
+-- 20 notes          21 skipped tasks
+-- 22.. decrements × 4 (BITFIELD words), surplus, values × 2 (task, blob), blobs × 2 (name, bytes),
+--      kept × 2 (task, bytes), notes × 3 ("err" or "log", task, JSON), skipped
+--
+-- answer {"F"} fenced: declared dead; {"G"} gap: Redis has lost requests of this worker; else
+--        {"rootstart rootcount idle finished active ids|blobs", blob bytes …}
+-- Key table: dagnb/runtime/store.py. Protocol: ARCHITECTURE.md, "Sync and recover".
+
+local run, dagnb = KEYS[1], KEYS[2]
+local slot, ws = ARGV[1], KEYS[2] .. 'ws'
+local call = redis.call
+local CHUNK = 1000 -- unpack takes fewer than 8,000
+
+local function answer(line)
+  local out = { line }
+  local names = {}
+  for name in string.gmatch(string.match(line, '|(.*)$'), '[^,]+') do names[#names + 1] = name end
+  for i = 1, #names, CHUNK do
+    local got = call('HMGET', run .. 'blob', unpack(names, i, math.min(i + CHUNK - 1, #names)))
+    for j = 1, #got do out[#out + 1] = got[j] end
+  end
+  return out
+end
+
+local state = call('HMGET', ws, 'e' .. slot, 's' .. slot, 'a' .. slot)
+if state[1] ~= ARGV[2] then return { 'F' } end
+if state[2] == ARGV[3] then return answer(state[3]) end
+if tonumber(state[2]) + 1 ~= tonumber(ARGV[3]) then return { 'G' } end
+for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
+  if call('EXISTS', key) == 0 then return { 'G' } end
+end
+
+local function close(line)
+  call('HSET', ws, 's' .. slot, ARGV[3], 'a' .. slot, line, 'r' .. slot, ARGV[4])
+  return answer(line)
+end
+if call('HGET', run .. 'meta', 'state') ~= 'running' then return close('0 0 0 1 0 |') end
+
+call('HSET', ws, 's' .. slot, ARGV[3], 'r' .. slot, ARGV[4]) -- first write: out of memory refuses all or nothing
+local at = 22
+local function take(count, width, command, key)
+  for i = 0, count - 1, CHUNK do
+    local last = math.min(i + CHUNK, count)
+    call(command, key, unpack(ARGV, at + i * width, at + last * width - 1))
+  end
+  at = at + count * width
+end
+
+-- what becomes ready: mine as far as wanted, the rest to its place
+local want = tonumber(ARGV[5])
+local prefetch = 0
+if want < 0 then prefetch = -want; want = 0 end
+local mine, free, woken = {}, {}, {}
+local function place(id, to)
+  if to >= 0 and tostring(to) ~= slot then
+    call('RPUSH', run .. 'q' .. to, id)
+    woken[to] = true
+  elseif to >= 0 then
+    call('RPUSH', run .. 'q' .. slot, id)
+  elseif #mine < want then mine[#mine + 1] = id
+  else free[#free + 1] = id end
+end
+local decrements = tonumber(ARGV[15])
+for i = 0, decrements - 1, CHUNK do
+  local last = math.min(i + CHUNK, decrements)
+  local left = call('BITFIELD', run .. 'cnt', unpack(ARGV, at + i * 4, at + last * 4 - 1))
+  for j = 1, #left do
+    if left[j] == 0 then
+      local to = -1
+      if #ARGV[13] > 0 then to = struct.unpack('<h', ARGV[13], 2 * (i + j) - 1) end
+      place(string.sub(ARGV[at + (i + j - 1) * 4 + 2], 2), to)
+    end
+  end
+end
+at = at + decrements * 4
+if decrements > 0 then call('SADD', run .. 'act', 'x') end -- from now on nobody may believe to be alone
+for i = 1, tonumber(ARGV[16]) do free[#free + 1] = ARGV[at + i - 1] end
+at = at + tonumber(ARGV[16])
+for i = 1, #free, CHUNK do call('RPUSH', run .. 'q', unpack(free, i, math.min(i + CHUNK - 1, #free))) end
+
+take(tonumber(ARGV[17]), 2, 'HSET', run .. 'loc')
+take(tonumber(ARGV[18]), 2, 'HSET', run .. 'blob')
+take(tonumber(ARGV[19]), 2, 'HSET', run .. 'keep')
+for _ = 1, tonumber(ARGV[20]) do
+  call('HSET', run .. ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  at = at + 3
+end
+local finished = tonumber(ARGV[6])
+local skipped = tonumber(ARGV[21])
+for i = 0, skipped - 1, CHUNK do -- several workers may skip the same task: only the first counts
+  finished = finished + call('SADD', run .. 'skip', unpack(ARGV, at + i, at + math.min(i + CHUNK, skipped) - 1))
+end
+local own = run .. 'own' .. slot
+if #ARGV[7] > 0 then
+  call('DEL', own)
+  if #ARGV[7] > 1 then call('RPUSH', own, ARGV[7]) end
+end
+if #ARGV[14] > 0 then
+  for key in string.gmatch(ARGV[14], '[^,]+') do call('RPUSH', run .. 'pay', key) end
+end
+if #ARGV[8] > 0 then call('XADD', run .. 'ev', '*', 'e', ARGV[8]) end
+local mean = tonumber(ARGV[9])
+if mean > 0 then call('SET', run .. 'avg', ARGV[9] .. ' ' .. ARGV[10]) end
+
+if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end: intermediates vanish with the last commit
+  local ending = 'done'
+  if call('EXISTS', run .. 'err') == 1 then ending = 'failed' end
+  call('HSET', run .. 'meta', 'state', ending, 'ended', ARGV[10])
+  call('RPUSH', run .. 'fin', ending)
+  call('HDEL', dagnb .. 'runs', ARGV[4])
+  local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay' }
+  for i = 1, #gone do gone[i] = run .. gone[i] end
+  for _, key in ipairs(call('LRANGE', run .. 'pay', 0, -1)) do gone[#gone + 1] = key end
+  for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
+    gone[#gone + 1] = run .. 'q' .. s
+    gone[#gone + 1] = run .. 'own' .. s
+    call('LREM', dagnb .. 'todo:' .. s, 0, ARGV[4])
+    if s ~= slot then call('RPUSH', dagnb .. 'inbox:' .. s, 'W') end
+  end
+  for i = 1, #gone, CHUNK do call('UNLINK', unpack(gone, i, math.min(i + CHUNK - 1, #gone))) end
+  local stays = call('HGET', run .. 'meta', 'stays')
+  for _, key in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'ev' }) do call('EXPIRE', run .. key, stays) end
+  return close('0 0 0 1 1 |')
+end
+
+-- claim: first what is named for me, then the queue, then the roots; never more than my share
+local workers, roots = tonumber(ARGV[11]), tonumber(ARGV[12])
+local function backlog() return call('LLEN', run .. 'q') + math.max(0, roots - tonumber(call('GET', run .. 'root') or '0')) end
+local named = math.max(want, prefetch) - #mine
+if named > 0 then
+  local got = call('LPOP', run .. 'q' .. slot, named)
+  if got then for j = 1, #got do mine[#mine + 1] = got[j] end end
+end
+if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
+local worth = true
+if want > 0 and #mine == 0 and mean == 0 then -- a newcomer: a handful of tiny tasks is not worth a second worker
+  local seen = call('GET', run .. 'avg')
+  if seen then
+    local average, when = string.match(seen, '(%d+) (%d+)')
+    if tonumber(ARGV[10]) - tonumber(when) < 4e6 and backlog() * tonumber(average) < 3e5 then worth = false end
+  end
+end
+local first, count = 0, 0
+if #mine < want and worth then
+  local waiting = call('LLEN', run .. 'q')
+  if waiting > 0 then
+    local got = call('LPOP', run .. 'q', math.min(want - #mine, math.max(1, math.ceil(waiting / workers))))
+    for j = 1, #got do mine[#mine + 1] = got[j] end
+  end
+  if #mine < want and roots > 0 then
+    local cursor = tonumber(call('GET', run .. 'root') or '0')
+    if cursor < roots then
+      first, count = cursor, math.min(want - #mine, math.max(1, math.ceil((roots - cursor) / workers)))
+      call('SET', run .. 'root', cursor + count)
+    end
+  end
+end
+local ids = table.concat(mine, ',')
+if #mine > 0 then call('RPUSH', own, 'm' .. ids) end -- granted is owned, until it is committed
+if count > 0 then call('RPUSH', own, 'r' .. first .. ':' .. count) end
+
+-- the inputs of what was claimed, as far as they lie in blobs
+local blobs, listed, base = {}, {}, nil
+local function inputs(id)
+  local span = call('GETRANGE', run .. 'deps', 4 * id, 4 * id + 7)
+  local low, high = struct.unpack('<I4<I4', span)
+  if low == high then return end
+  base = base or tonumber(call('HGET', run .. 'meta', 'base'))
+  local packed = call('GETRANGE', run .. 'deps', base + 4 * low, base + 4 * high - 1)
+  for i = 1, #packed, 4 * CHUNK do
+    local fields = {}
+    for p = i, math.min(i + 4 * CHUNK, #packed + 1) - 1, 4 do fields[#fields + 1] = (struct.unpack('<I4', packed, p)) end
+    local got = call('HMGET', run .. 'loc', unpack(fields))
+    for j = 1, #got do
+      if got[j] and not listed[got[j]] then
+        listed[got[j]] = true
+        blobs[#blobs + 1] = got[j]
+      end
+    end
+  end
+end
+for j = 1, #mine do
+  local id = tonumber(mine[j])
+  if id then inputs(id) end -- not for "F7", a task that has failed
+end
+
+if #mine > 0 or count > 0 then call('SADD', run .. 'act', slot) end
+local active = call('SCARD', run .. 'act') + 1 - call('SISMEMBER', run .. 'act', slot)
+for to in pairs(woken) do
+  if call('SREM', run .. 'idle', to) == 1 then call('RPUSH', dagnb .. 'inbox:' .. to, 'W') end
+end
+local idle = call('SCARD', run .. 'idle')
+if idle > 0 and (call('LLEN', run .. 'q') > 0 or backlog() * mean > 3e5) then
+  call('RPUSH', dagnb .. 'inbox:' .. call('SPOP', run .. 'idle'), 'W')
+  idle = idle - 1
+end
+if want > 0 and prefetch == 0 and #mine == 0 and count == 0 then call('SADD', run .. 'idle', slot) end
+return close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ','))

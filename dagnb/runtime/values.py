@@ -1,0 +1,149 @@
+"""Where a value lives while a run goes on, and how it is handed from task to task.
+
+Inputs behave as values: what a task does to its arguments is seen by nobody else. Atoms are shared; the only consumer gets the
+object itself; of several, each gets a copy (numpy arrays: a read-only view) and the last one the original. What leaves the
+worker is encoded when its task returns, before anybody could change it.
+
+    small (≤ SMALL)    many in one signed blob, written with the commit
+    up to INLINE       a blob of its own
+    larger             chunks in keys of their own, written before the commit that names them
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from .serialize import ATOMS, dumps, loads, seal, unseal
+from .wire import Wire
+
+#: Bytes up to which values share a blob: what is fetched with one value that is needed is cheap.
+SMALL = 2048
+#: Bytes up to which a value travels inside the claim that needs it.
+INLINE = 1 << 16
+#: Bytes of one chunk of a larger value: Redis stalls everybody while it copies one string.
+CHUNK = 4 << 20
+#: Bytes of small values gathered before the blob is closed.
+BLOB = 1 << 18
+
+#: Packages whose values pickle, so that the proof is not worth its time.
+_TRUSTED = ("numpy", "pandas", "scipy", "pyarrow", "polars")
+
+
+class Gone:
+    """Stands where there is no value: not computed here, or freed."""
+
+
+GONE = Gone()
+
+
+class Encoded:
+    """A value as bytes: every consumer gets its own."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+class Remote:
+    """A large value that lies in Redis, in `chunks` keys `key:0`, `key:1`, …"""
+
+    __slots__ = ("chunks", "key", "size")
+
+    def __init__(self, key: str, chunks: int, size: int) -> None:
+        self.key, self.chunks, self.size = key, chunks, size
+
+    def keys(self) -> list[str]:
+        """The keys of its chunks."""
+        return [f"{self.key}:{i}" for i in range(self.chunks)]
+
+
+def land(value: Any) -> Any:
+    """What to hold of a fresh result. Raises PickleError for what could not leave this worker: whether it must, depends on
+    where its consumers happen to run, and a DAG shall not fail by chance."""
+    kind = type(value)
+    if kind not in ATOMS and kind.__module__.partition(".")[0] not in _TRUSTED:
+        dumps(value)
+    return value
+
+
+def copy_of(value: Any, *, alone: bool, last: bool) -> Any:
+    """A value for one consumer: `alone` if there is no other at all, `last` if all others have theirs."""
+    kind = type(value)
+    if kind is Encoded:
+        return loads(value.data)
+    if alone:
+        return value
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
+        view = value.view()
+        view.flags.writeable = False  # for all of them: an earlier one may have returned a part of it
+        return view
+    return value if last else loads(dumps(value))
+
+
+def encode(value: Any) -> bytes:
+    """The bytes of a held value."""
+    return value.data if type(value) is Encoded else dumps(value)
+
+
+def size_of(value: Any) -> int:
+    """Bytes, as good as they are known without encoding."""
+    kind = type(value)
+    if kind is bytes or kind is str:
+        return len(value)
+    if kind in ATOMS:
+        return 8
+    if kind is Encoded:
+        return len(value.data)
+    size = getattr(value, "nbytes", None)
+    return int(size) if isinstance(size, int) else 0
+
+
+class Shelf:
+    """The large values of one run in Redis, over a connection of its own: they never wait behind a sync."""
+
+    def __init__(self, wire: Wire, secret: bytes, prefix: str, epoch: int) -> None:
+        self.wire, self.secret, self.prefix, self.epoch = wire, secret, prefix, epoch
+
+    def put(self, task: int, data: bytes, *, kept: int = 0) -> Remote:
+        """Write a large value. `kept`: seconds that it outlives the run, 0 for an intermediate."""
+        key = f"{self.prefix}{'k' if kept else 'p'}{task}.{self.epoch}"
+        sealed = memoryview(seal(self.secret, key.encode(), data))
+        remote = Remote(key, -(-len(sealed) // CHUNK), len(data))
+        for i, name in enumerate(remote.keys()):
+            piece = bytes(sealed[i * CHUNK : (i + 1) * CHUNK])
+            self.wire.call("SET", name, piece, *(("EX", kept) if kept else ()))
+        return remote
+
+    def get(self, remote: Remote) -> bytes | None:
+        """Read a large value; None when a part of it is missing. Raises SignatureError."""
+        pieces = [self.wire.call("GET", name) for name in remote.keys()]
+        if None in pieces:
+            return None
+        return bytes(unseal(self.secret, remote.key.encode(), b"".join(pieces)))
+
+
+def pack_blob(values: dict[int, Any]) -> bytes:
+    """Values by task as bytes: atoms as they are, others encoded one by one, so that they do not share parts."""
+    atoms: dict[int, Any] = {}
+    encoded: dict[int, bytes] = {}
+    remote: dict[int, tuple[str, int, int]] = {}
+    for task, value in values.items():
+        kind = type(value)
+        if kind in ATOMS:
+            atoms[task] = value
+        elif kind is Remote:
+            remote[task] = (value.key, value.chunks, value.size)
+        else:
+            encoded[task] = encode(value)
+    return pickle.dumps((atoms, encoded, remote), 5)
+
+
+def unpack_blob(data: bytes | memoryview) -> dict[int, Any]:
+    """What `pack_blob` was given; values are still encoded."""
+    atoms, encoded, remote = loads(data)
+    values: dict[int, Any] = atoms
+    values.update((task, Encoded(part)) for task, part in encoded.items())
+    values.update((task, Remote(*part)) for task, part in remote.items())
+    return values

@@ -1,0 +1,165 @@
+"""A worker process: sits in a slot, waits for runs, works in one at a time.
+
+Started by the supervisor as `python -m dagnb worker`, in the context of a notebook. Imports neither numpy nor redis-py.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+from pathlib import Path
+from time import perf_counter_ns as now
+from types import FrameType
+from typing import Any
+
+from .compiled import Compiled
+from .conversation import Conversation
+from .execute import install_captures
+from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
+from .loop import PATIENCE, Loop
+from .marks import NONE, Marks
+from .serialize import loads, unseal
+from .values import Shelf
+from .wire import Wire
+
+_HERE = Path(__file__).resolve().parent
+
+
+class CancelledTask(BaseException):
+    """Raised inside a task when its run is cancelled."""
+
+
+class Desk:
+    """What a worker has at hand in every run: its slot, its connections, its page of marks, its captured output."""
+
+    def __init__(self, slot: int, epoch: int, directory: Path) -> None:
+        self.slot = slot
+        self.secret = (directory / "secret").read_bytes()
+        socket = str(directory / "r.sock")
+        self.talk = Conversation(Wire(socket, f"worker-{slot}"), (_HERE / "sync.lua").read_text(), epoch)
+        self._payloads = Wire(socket, f"worker-{slot}-payloads")
+        self.shelf = Shelf(self._payloads, self.secret, "", epoch)
+        self.out, self.err = install_captures()
+        self.pace: dict[str, int] = {}  # hash of a function → how long it takes
+        self.functions: dict[str, Any] = {}
+        self._page = Marks(directory / "marks").line(slot)
+        self._task = self._page[:8].cast("Q")
+        self._start = self._page[40:48].cast("Q")
+        self.next_run = ""
+        self._settled = False
+        signal.signal(signal.SIGINT, self._interrupted)
+
+    def mark(self, task: int | None) -> None:
+        """Say which task runs now: one memory write, read by the supervisor when this process has died."""
+        self._task[0] = NONE if task is None else task
+
+    def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._task[0] != NONE:
+            raise CancelledTask
+
+    def keys(self, run: str) -> tuple[str, str]:
+        """KEYS of the sync script."""
+        return run_prefix(run), DAGNB
+
+    # ---- runs ----------------------------------------------------------------------------------------------------------
+    def rest(self, run: str) -> bool:
+        """Wait for a word; True when another run is to be joined first."""
+        word = self.talk.listen(inbox(self.slot), PATIENCE)
+        if word is not None and word[:1] == b"S" and word[1:].decode() != run:
+            self.next_run = word[1:].decode()
+            return True
+        return False
+
+    def choose(self) -> str:
+        """The next run to join: what the last word said, else the oldest in the list of this slot; empty if there is none."""
+        run, self.next_run = self.next_run, ""
+        if run:
+            return run
+        word = self.talk.listen(inbox(self.slot), 1.0) if self._settled else None
+        self._settled = True  # a new worker looks first: its predecessor may have taken the word with it
+        if word is not None and word[:1] == b"S":
+            return word[1:].decode()
+        for waiting in self.talk.wire.call("LRANGE", TODO + str(self.slot), 0, -1):
+            if self.talk.wire.call("HEXISTS", RUNS, waiting):
+                found: str = waiting.decode()
+                return found
+        return ""
+
+    def join(self, run: str) -> None:
+        """Work in a run until it ends or another one calls."""
+        arrived = now()
+        prefix = run_prefix(run)
+        body, meta = self.talk.wire.calls([("GET", prefix + "dag"), ("HMGET", prefix + "meta", "submitted", "slots")])
+        if body is None or meta[0] is None:
+            return  # over before we came
+        slots = [int(s) for s in meta[1].split(b",")]
+        compiled = Compiled(unseal(self.secret, f"dag:{run}".encode(), body))
+        compiled.link(self._functions(compiled.hashes))
+        _teach_sources(compiled.sources)
+        self._page[8:40] = run.encode().ljust(32, b"\0")
+        self.shelf = Shelf(self._payloads, self.secret, prefix, self.talk.epoch)
+        position = slots.index(self.slot)
+        self._stagger(position, arrived)
+        Loop(compiled, self, run, position, slots, int(meta[0])).run()
+        self._page[8:40] = bytes(32)
+
+    def _stagger(self, position: int, arrived: int) -> None:
+        """Later workers come a little later: a tiny graph is done before a second one has to be told of it."""
+        import time
+
+        wait = min(position, 4) * 1_000_000 - (now() - arrived)
+        if wait > 0:
+            time.sleep(wait * 1e-9)
+
+    def _functions(self, hashes: tuple[str, ...]) -> list[Any]:
+        missing = [h for h in hashes if h not in self.functions]
+        if missing:
+            sealed = self.talk.wire.call("MGET", *(FUNCTION + h for h in missing))
+            for digest, data in zip(missing, sealed, strict=True):
+                self.functions[digest] = self._function(digest, data)
+        found = [self.functions[h] for h in hashes]
+        for digest in missing:
+            if isinstance(self.functions[digest], Broken):
+                del self.functions[digest]  # a module may be installed before the next run
+        return found
+
+    def _function(self, digest: str, data: bytes | None) -> Any:
+        if data is None:
+            return Broken(RuntimeError("the function was not sent: run the DAG again"))
+        try:
+            return loads(unseal(self.secret, f"fn:{digest}".encode(), data))
+        except Exception as error:  # noqa: BLE001  a module that is missing here, or raises when imported
+            return Broken(error)
+
+
+class Broken:
+    """Stands for a function that could not be loaded here: its tasks fail with the reason."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, *_args: object, **_kwargs: object) -> None:
+        """Raise the reason."""
+        raise self.error
+
+
+def _teach_sources(sources: dict[str, str]) -> None:
+    """Cells of the notebook, so that tracebacks and `inspect.getsource` show code here too."""
+    if sources:
+        import linecache
+
+        for file, text in sources.items():
+            linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+
+
+def main(arguments: list[str]) -> int:
+    """Work in a slot until told to stop."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    faulthandler.enable(open(2, "w", closefd=False))  # noqa: SIM115, PTH123  stays open for good; stderr is a log file
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    desk = Desk(int(options["--slot"]), int(options["--epoch"]), Path(options["--dir"]))
+    while True:
+        run = desk.choose()
+        if run:
+            desk.join(run)
+

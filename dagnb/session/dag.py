@@ -1,0 +1,239 @@
+"""Dag: what the user holds. It records into a GraphBuilder, plans, runs, and answers for its handles."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from dagnb.errors import OptionError, near
+from dagnb.graph.builder import GraphBuilder
+from dagnb.graph.cells import calling_frame
+
+from . import answers, lives
+from .later import not_yet
+from .observers import tell
+
+if TYPE_CHECKING:
+    from dagnb.graph.graph import TaskGraph, TaskRef
+    from dagnb.graph.handle import Handle
+    from dagnb.planning.cluster import Cluster
+    from dagnb.planning.plan import Plan
+    from dagnb.runtime.run import Run
+
+
+class Dag:
+    """A DAG of this notebook or script.
+
+    name    as written after `%%dag`
+    last    its last run, or None
+    graph   the frozen TaskGraph of what is written now; raises PlanError when the cells together make none
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.last: Run | None = None
+        self._builder = GraphBuilder(name, self)
+
+    # ---- recording --------------------------------------------------------------------------------------------------
+    def __enter__(self) -> Self:
+        self._builder.enter(calling_frame(sys._getframe(1)))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._builder.exit(error)
+
+    # ---- looking ----------------------------------------------------------------------------------------------------
+    @property
+    def graph(self) -> TaskGraph:
+        """What is written now, frozen. Raises PlanError, listing what does not fit together."""
+        return self._builder.graph()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._builder.names)
+
+    def __len__(self) -> int:
+        return len(self._builder)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._builder
+
+    def __getitem__(self, name: str) -> Any:
+        """The node of that name (its handle), else the list of all nodes of that variable or kind.
+
+        Raises UnknownNameError, with near names.
+        """
+        return self._builder[name]
+
+    def __bool__(self) -> bool:
+        """Always true: an empty DAG is a DAG."""
+        return True
+
+    def __repr__(self) -> str:
+        problems = self._builder.problems
+        if problems:
+            return f"<dag {self.name}: {problems[0]}>"
+        n = len(self)
+        state = f", last run {self.last.state.value}" if self.last is not None else ""
+        return f"<dag {self.name}: {n} task{'s' * (n != 1)}{state}>"
+
+    # ---- planning and running ---------------------------------------------------------------------------------------
+    def plan(
+        self,
+        planner: object = None,
+        /,
+        *,
+        workers: int | Cluster | None = None,
+        budget: float | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Plan:
+        """Who would run what and when, with simulated figures; nothing is started.
+
+        planner   a name, a Planner class or instance; default: the setting `planner`
+        workers   how many, or a Cluster; default: `%dag workers`, else the setting
+        seed      for planners that draw lots
+        options   of the planner
+
+        Raises PlanError, UnknownPlannerError, OptionError.
+        """
+        from .plans import cluster_of, make_plan
+
+        if budget is not None:
+            not_yet("plan(budget=…)")
+        return make_plan(self.graph, cluster_of(workers), planner, seed=seed, options=options)
+
+    def run(
+        self,
+        *,
+        workers: int | Cluster | None = None,
+        planner: object = None,
+        plan: Plan | None = None,
+        wait: bool = True,
+        fresh: bool = False,
+        only: str | None = None,
+        keep: str | Collection[str] = (),
+        on: str | None = None,
+        mode: str = "real",
+        scale: float = 1.0,
+        params: dict[str, Any] | None = None,
+        quiet: bool = False,
+        **more_params: Any,
+    ) -> Run:
+        """Run it on background workers; Redis and the workers start at the first run.
+
+        workers, planner   as in `plan`
+        plan               run exactly this one
+        wait               False returns at once; the first `result()` waits, and raises what failed
+        keep               names of intermediate nodes whose values should outlive the run
+        quiet              show nothing
+
+        Independent branches finish; then the first failure is raised as a class that is both TaskError and the original
+        type (`error.run`, `error.failures`). An interrupt cancels. Raises PlanError, RunError while another run of this
+        DAG is live, PickleError for an argument that cannot travel, StoreError, OptionError.
+        """
+        _refuse_unbuilt(fresh=fresh, only=only, on=on, mode=mode, scale=scale, params=params, **more_params)
+        run = lives.begin(self, workers=workers, planner=planner, plan=plan, keep=keep)
+        self.last = run
+        tell("started", self, run, quiet=quiet)
+        if not wait:
+            run.on_end(lambda *_: tell("ended", self, run))
+            return run
+        lives.finish(self, run)
+        return run
+
+    async def run_async(self, **options: Any) -> Run:
+        """`run`, without blocking the event loop while it waits: `await etl.run_async()`."""
+        run = self.run(**{**options, "wait": False})
+        await lives.ended(run)
+        lives.raise_failure(self, run)
+        return run
+
+    def pull(self, *names: str) -> dict[str, Any]:
+        """Variable → value, of all variables of this DAG or of those named.
+
+        At the top of a notebook or a module the variables themselves become the values. Raises what `result()` raises.
+        """
+        frame = calling_frame(sys._getframe(1))
+        return lives.pull(self, frame.f_globals if frame.f_locals is frame.f_globals else dict(frame.f_locals), names)
+
+    def drop(self) -> None:
+        """Forget this DAG: its name, its cells and the values of its last run."""
+        from .registry import forget
+
+        forget(self)
+
+    def _release(self) -> None:
+        """Let go of the last run's values."""
+        run, self.last = self.last, None
+        if run is not None:
+            lives.release(run)
+
+    # ---- not built yet ----------------------------------------------------------------------------------------------
+    def history(self, n: int = 20) -> Any:  # noqa: ARG002 -- the signature is the one to come
+        """The last runs. Not available yet."""
+        not_yet(f"{self.name}.history()", f"{self.name}.last is the last run.")
+
+    def sweep(self, **lists: Any) -> Any:  # noqa: ARG002 -- the signature is the one to come
+        """One run for each combination of parameters. Not available yet."""
+        not_yet(f"{self.name}.sweep()", "Write the fan-out in the cell: [fit(a) for a in alphas].")
+
+    def compare(self, *planners: Any, workers: Any = None) -> Any:  # noqa: ARG002 -- the signature is the one to come
+        """Several planners side by side. Not available yet."""
+        not_yet(f"{self.name}.compare()", f"Plan one at a time: {self.name}.plan('heft'), {self.name}.plan('simple').")
+
+    def export(self, path: Any) -> Any:  # noqa: ARG002 -- the signature is the one to come
+        """A plain script, WfFormat, Mermaid, DOT, SVG, HTML. Not available yet."""
+        not_yet(f"{self.name}.export()")
+
+    def to_dask(self) -> Any:
+        """The same graph for Dask. Not available yet."""
+        not_yet(f"{self.name}.to_dask()")
+
+    # ---- HandleOwner ------------------------------------------------------------------------------------------------
+    def handle_result(self, handle: Handle[Any], timeout: float | None, /) -> Any:
+        """The value of `handle` from the last run, waited for. Raises NotRunError, TaskError, SkippedError, …"""
+        run, ref = self._in_run(handle)
+        return lives.value(self, run, ref, timeout)
+
+    async def handle_async(self, handle: Handle[Any], /) -> Any:
+        """The same, while the event loop goes on."""
+        run, ref = self._in_run(handle)
+        return await lives.later(lambda: lives.value(self, run, ref, None))
+
+    def handle_done(self, handle: Handle[Any], /) -> bool:
+        """Whether the last run has an answer for this handle."""
+        run, ref = self._in_run(handle)
+        return lives.settled(run, ref)
+
+    def handle_logs(self, handle: Handle[Any], /) -> Any:
+        """What the task printed in the last run, and its traceback."""
+        run, ref = self._in_run(handle)
+        return run.logs(run.graph.keys[ref.task])
+
+    def handle_why(self, handle: Handle[Any], /) -> Any:
+        """Why it ran. Not available yet."""
+        not_yet(f"{handle.name}.why()", "Every run computes everything in this version.")
+
+    def _in_run(self, handle: Handle[Any]) -> tuple[Run, TaskRef]:
+        ref = answers.in_run(self.last, self.graph, self._builder.locate(handle), handle.name)
+        assert self.last is not None
+        return self.last, ref
+
+
+#: options of `run` → the value that means "not said"
+_UNSAID = {"fresh": False, "only": None, "on": None, "mode": "real", "scale": 1.0, "params": None}
+
+
+def _refuse_unbuilt(**options: Any) -> None:
+    """Raise OptionError for an option whose room is not built yet, and for a parameter, of which no DAG has any yet."""
+    for name, value in options.items():
+        if name not in _UNSAID:
+            advice = near(name, ("workers", "planner", "plan", "wait", "keep", "quiet", *_UNSAID))
+            raise OptionError(f"run() has no option {name!r}, and this DAG has no parameter of that name.\n  {advice}".rstrip())
+        if value is not _UNSAID[name] and value != _UNSAID[name]:
+            not_yet(f"run({name}={value!r})", "Leave it out.")
+
+
+

@@ -1,0 +1,65 @@
+"""The pool of this kernel: connected at the first run, attached again when the background processes have gone."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from dagnb.errors import OptionError
+from dagnb.settings import Settings
+
+if TYPE_CHECKING:
+    from dagnb.planning.cluster import Cluster
+    from dagnb.runtime.pool import LocalPool
+
+_lock = Lock()
+_pool: LocalPool | None = None
+#: What `%dag workers N` set for this kernel; None leaves it to the settings.
+_wanted: int | None = None
+
+
+def connect() -> LocalPool:
+    """The pool of this kernel. Starts Redis and the supervisor when they are not there; raises StoreError."""
+    global _pool  # noqa: PLW0603 -- one pool per process, like the supervisor it talks to
+    with _lock:
+        if _pool is None:
+            from dagnb.runtime.pool import LocalPool
+
+            _pool = LocalPool.connect(Settings.load())
+        return _pool
+
+
+def connected() -> LocalPool | None:
+    """The pool, if a run has already connected it: asking starts nothing."""
+    return _pool
+
+
+def disconnect() -> None:
+    """Let go of the pool; the next run connects anew."""
+    global _pool  # noqa: PLW0603 -- see connect
+    with _lock:
+        pool, _pool = _pool, None
+    close = getattr(pool, "close", None)
+    if close is not None:
+        close()
+
+
+def want(workers: int) -> int:
+    """Use so many workers in this kernel from now on."""
+    global _wanted  # noqa: PLW0603 -- a setting of the process
+    _wanted = checked(workers)
+    return _wanted
+
+
+def worker_count(workers: int | Cluster | None = None) -> int:
+    """How many workers an argument means; None is `%dag workers`, else the setting."""
+    if workers is None:
+        return _wanted or Settings.load().workers
+    return checked(workers) if isinstance(workers, int) else len(workers)
+
+
+def checked(workers: object) -> int:
+    """A number of workers. Raises OptionError."""
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise OptionError(f"workers is a whole number from 1 on, not {workers!r}.\n  Write workers=4, or leave it out.")
+    return workers

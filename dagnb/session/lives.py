@@ -1,0 +1,196 @@
+"""The life of a run as the notebook sees it: begun once, waited for, cancelled by an interrupt, asked for its values."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dagnb.errors import CancelledError, DagnbError, OptionError, RunError, near
+from dagnb.trace.events import TaskState
+
+from . import engine
+from .failures import task_error
+from .observers import tell
+from .plans import cluster_of, make_plan
+from .sources import sources
+
+if TYPE_CHECKING:
+    from dagnb.graph.graph import TaskGraph, TaskRef
+    from dagnb.planning.cluster import Cluster
+    from dagnb.planning.plan import Plan
+    from dagnb.runtime.run import Run
+
+    from .dag import Dag
+
+T = TypeVar("T")
+
+#: States in which a task has its answer.
+SETTLED = (TaskState.DONE, TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELLED, TaskState.CACHED)
+
+
+def live(run: Run | None) -> bool:
+    """Whether a run is going on."""
+    return run is not None and run.state.value == "running"
+
+
+def begin(
+    dag: Dag,
+    *,
+    workers: int | Cluster | None = None,
+    planner: object = None,
+    plan: Plan | None = None,
+    keep: str | Collection[str] = (),
+) -> Run:
+    """Plan, and hand the graph to the workers. Raises RunError while another run of this DAG is live."""
+    if live(dag.last):
+        raise RunError(f"{dag.name} is running already.\n  %dag wait {dag.name} waits for it, %dag cancel {dag.name} ends it.")
+    graph = dag.graph
+    if plan is not None and (planner is not None or workers is not None):
+        raise OptionError("a plan already says its planner and its workers.\n  Give run() either the plan, or those.")
+    if plan is None:
+        plan = make_plan(graph, cluster_of(workers), planner)
+    from dagnb.runtime.run import start
+
+    return start(graph, plan, engine.connect(), keep=_kept(graph, keep), sources=sources(graph))
+
+
+def _kept(graph: TaskGraph, names: str | Collection[str]) -> frozenset[int]:
+    """Numbers of the nodes named. Raises OptionError for a name that is none."""
+    found = set()
+    for name in (names,) if isinstance(names, str) else names:
+        if name in graph.aliases:
+            found.add(graph.aliases[name].task)
+        elif name in graph.index:
+            found.add(graph.index[name])
+        else:
+            advice = near(name, (*graph.aliases, *graph.keys))
+            raise OptionError(f"keep={name!r}: {graph.name} has no node of that name.\n  {advice}".rstrip())
+    return frozenset(found)
+
+
+def finish(dag: Dag, run: Run, timeout: float | None = None) -> None:
+    """Wait for the end, and raise what failed. An interrupt cancels the run and raises CancelledError.
+
+    With a timeout the run goes on after it, and TimeoutError is raised.
+    """
+    try:
+        run.wait(timeout)
+    except KeyboardInterrupt:
+        cancel(dag, run)
+        tell("ended", dag, run)
+        raise cancelled(dag, run) from None
+    if live(run):
+        raise TimeoutError(f"{dag.name} is still running after {timeout:g} s; it goes on.")
+    tell("ended", dag, run)
+    raise_failure(dag, run)
+
+
+def cancel(dag: Dag, run: Run) -> None:
+    """End a run: no new tasks, those running end within seconds. A second interrupt gives up waiting for that."""
+    try:
+        run.cancel()
+        run.wait(10.0)
+    except KeyboardInterrupt:
+        raise cancelled(dag, run) from None
+
+
+def cancelled(dag: Dag, run: Run) -> CancelledError:
+    """One line for a run that was ended."""
+    done = run.timeline.counts.get(TaskState.DONE, 0)
+    return CancelledError(f"{dag.name} was cancelled: {done} of {len(run.graph)} tasks are done. %dag run {dag.name} starts again.")
+
+
+def raise_failure(dag: Dag, run: Run) -> None:
+    """Raise the first failure of a run that has ended, or that it was cancelled; nothing when all is well."""
+    if run.state.value == "cancelled":
+        raise cancelled(dag, run)
+    if run.state.value == "failed":
+        failures = run.errors()
+        if not failures:
+            raise RunError(f"{dag.name} failed, and no task of it did.\n  %dag status tells more.")
+        raise task_error(failures, run, where(run.graph, failures[0].key))
+
+
+def where(graph: TaskGraph, key: str) -> str:
+    """`Cell In[3], line 2`: where the call of a task stands, or an empty string."""
+    task = graph.index.get(key)
+    return graph.where[task] if graph.where and task is not None else ""
+
+
+def value(dag: Dag, run: Run, ref: TaskRef, timeout: float | None) -> Any:
+    """The value of one task, waited for. Raises TaskError, SkippedError, CancelledError, NotRunError."""
+    return run.result(ref, timeout)
+
+
+def settled(run: Run, ref: TaskRef) -> bool:
+    """Whether the run has the answer for a task."""
+    return not live(run) or run.timeline[ref.task].state in SETTLED
+
+
+async def ended(run: Run) -> None:
+    """Wait for the end of a run without blocking the event loop."""
+    await later(run.wait)
+
+
+async def later(work: Callable[[], T]) -> T:
+    """`work()` in a daemon thread: an executor's thread would hold up the end of the kernel."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(result)  # type: ignore[arg-type]  # None only where T is None
+
+    def body() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 -- whatever it is belongs to who awaits
+            loop.call_soon_threadsafe(settle, None, error)
+        else:
+            loop.call_soon_threadsafe(settle, result, None)
+
+    threading.Thread(target=body, name="dagnb-await", daemon=True).start()
+    return await answer
+
+
+def pull(dag: Dag, ns: MutableMapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Variable → its value with every handle of `dag` replaced by what it stands for; put into `ns` too."""
+    holders = variables(dag, ns)
+    for name in names:
+        if name not in holders:
+            advice = near(name, holders) or "%dag lists the DAGs; a variable holds its nodes until it is assigned again."
+            raise OptionError(f"no variable {name!r} holds a node of {dag.name}.\n  {advice}")
+    from dagnb.graph.arguments import rebuild
+
+    pulled = {name: rebuild(holders[name], lambda handle: handle.result()) for name in names or holders}
+    ns.update(pulled)
+    return pulled
+
+
+def variables(dag: Dag, ns: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of `ns` that hold handles of `dag`, alone or in lists, tuples, dicts and dataclasses."""
+    from dagnb.graph.naming import places
+
+    found = {}
+    for name, held in list(ns.items()):
+        if not name.startswith("_") and held is not dag:
+            handles = places(held, name)
+            if handles and all(handle._rec.builder.owner is dag for _, handle in handles):  # noqa: SLF001 -- its owner
+                found[name] = held
+    return found
+
+
+def release(run: Run) -> None:
+    """Let go of a run's values; the run itself ends first."""
+    drop = getattr(run, "drop", None)
+    if drop is not None:
+        try:
+            drop()
+        except DagnbError:  # the store is gone, and the values with it
+            return

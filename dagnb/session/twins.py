@@ -1,0 +1,118 @@
+"""The Python twins of `%dag status`, `%dag workers`, `%dag doctor` and `%dag help`: text, made here once for both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import engine, registry
+
+if TYPE_CHECKING:
+    from dagnb.runtime.run import Run
+
+
+class Report(str):
+    """A text that a notebook shows as it is: the last line of a cell may be `dagnb.status()`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def status() -> Report:
+    """DAGs here, last runs, the pool."""
+    found = registry.dags()
+    lines = [_dag_line(name, dag) for name, dag in found.items()] or ["no DAG yet: write a cell that begins with %%dag etl"]
+    return Report("\n".join([*lines, *_pool_lines()]))
+
+
+def _dag_line(name: str, dag: Any) -> str:
+    problems = dag._builder.problems  # noqa: SLF001 -- the session's own
+    if problems:
+        return f"{name} · cannot be planned: {problems[0]}"
+    n = len(dag.graph)
+    size = f"{name} · {n} task{'s' * (n != 1)}"
+    return f"{size} · {run_line(dag.last)}" if dag.last is not None else f"{size} · never run"
+
+
+def run_line(run: Run) -> str:
+    """`done in 1.2 s`, `running: 3 of 10 tasks done`, `failed: 1 of 10 tasks`."""
+    counts = {state.name.lower(): n for state, n in run.timeline.counts.items() if n}
+    state, n = run.state.value, len(run.graph)
+    if state == "done":
+        return f"done in {seconds(run.client_makespan)}"
+    facts = ", ".join(f"{counts[s]} {s}" for s in ("done", "running", "failed", "skipped", "cancelled") if s in counts)
+    return f"{state}: {facts or 'nothing done'} of {n}"
+
+
+def seconds(value: float | None) -> str:
+    """`0.8 ms`, `1.2 s`, `3 min 20 s`; empty for a time that is not known."""
+    if value is None or value != value:  # noqa: PLR0124 -- NaN
+        return ""
+    if value < 1:
+        return f"{value * 1000:.3g} ms"
+    return f"{value:.3g} s" if value < 100 else f"{int(value // 60)} min {int(value % 60)} s"
+
+
+def _pool_lines() -> list[str]:
+    """What runs in the background, asked of the supervisor; nothing is started for it."""
+    pool = engine.connected()
+    if pool is None:
+        return [f"workers: {engine.worker_count()} when the first run starts them"]
+    found = pool.status()
+    up = [w for w in found.workers if w.state == "up"]
+    busy = sum(1 for w in up if w.task is not None)
+    lines = [
+        f"workers: {len(up)} up, {busy} busy · {engine.worker_count()} for the next run"
+        + (f" · {found.deaths} died so far" if found.deaths else ""),
+        f"store: Redis {found.redis_version}, {found.redis_memory / 1e6:.1f} MB · {len(found.runs)} live runs · "
+        f"{len(found.kernels)} kernels · {found.directory}",
+    ]
+    return lines + [f"worker {w.slot} is broken: {w.broken}" for w in found.workers if w.broken]
+
+
+def workers(n: int | None = None) -> int:
+    """How many workers runs of this kernel use; `workers(4)` sets it for the runs to come. Raises OptionError."""
+    return engine.worker_count() if n is None else engine.want(n)
+
+
+def doctor() -> Report:
+    """What dagnb needs and whether it is there: Python, Redis, the runtime directory, shared memory, the front end."""
+    from dagnb.runtime.doctor import doctor as checks
+
+    return Report("\n".join(_check_line(check) for check in checks()))
+
+
+def _check_line(check: Any) -> str:
+    advice = f"\n      {check.advice}" if not check.ok and check.advice else ""
+    return f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.detail}{advice}"
+
+
+def help() -> Report:  # noqa: A001 -- `dagnb.help`, never exported by a star
+    """One screen: how to begin, and every magic with its Python twin."""
+    return Report(HELP)
+
+
+#: One screen for `dagnb.help()`, `%dag help`, `%dag?`.
+HELP = """\
+%load_ext dagnb                  from dagnb import task
+
+@task                            %%dag etl
+def clean(df): ...               parts  = [clean(load(f)) for f in files]
+                                 report = summarise(merge(parts))
+
+%dag run etl                     etl.run()              run it, wait, show it live
+%dag run etl -b -w 4             etl.run(wait=False, workers=4)
+%dag result etl.report           report.result()        the value of a node
+%dag                             dagnb.status()         DAGs, last runs, workers, store
+%dag show etl                    etl                    the picture
+%dag plan etl -P heft -w 16      etl.plan("heft", workers=16)
+%dag wait etl                    run.wait()
+%dag cancel etl                  run.cancel()
+%dag logs etl.report             report.logs()          stdout, stderr, traceback
+%dag pull etl                    etl.pull()             variables become values
+%dag workers 8                   dagnb.workers(8)
+%dag drop etl                    etl.drop()
+%dag doctor                      dagnb.doctor()         is everything there?
+
+With one DAG its name may be left out. -b runs in the background, ■ cancels. %%dag? lists the options of a cell."""

@@ -1,0 +1,206 @@
+"""What happened, real or simulated: the union of events, and the packed form in which workers send them.
+
+The simulator and the workers emit the same events. All times are seconds since the run was submitted, from one clock.
+
+    readable                         packed (RECORD, 48 bytes)
+    TaskStarted                      kind STARTED   at = start
+    TaskFinished                     kind FINISHED  at = end, start, fetch, upload, size
+    TaskFailed                       kind FAILED    at = end, start
+    TaskSkipped, TaskCancelled, …    kind SKIPPED …  at
+
+A worker's records are *provisional* until it commits: what it ran is then durable. If the worker dies first, its open records
+are retracted and the tasks run again. A `Batch` is the records of one message, with that flag.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .records import BATCH_HEAD, COMMIT, PROVISIONAL, RECORD_FORMAT, RETRACTION, RecordKind
+
+
+class TaskState(IntEnum):
+    """The life of a task, in the order in which it is drawn."""
+
+    WAITING = 0  #: needs something that is not there yet
+    READY = 1  #: could run
+    RUNNING = 2  #: a worker is at it
+    DONE = 3  #: its value is there
+    FAILED = 4  #: it raised, or its workers died
+    SKIPPED = 5  #: something it needs failed
+    CANCELLED = 6  #: the run was cancelled before it
+    CACHED = 7  #: its value was reused
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """A worker began with a task."""
+
+    task: int
+    worker: int
+    at: float
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A task returned: it ran from `start` to `at`, of which `fetch` went into its inputs; `upload` into sending `size` bytes."""
+
+    task: int
+    worker: int
+    at: float
+    start: float
+    fetch: float = 0.0
+    upload: float = 0.0
+    size: float = 0.0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """A task raised, or killed its workers."""
+
+    task: int
+    worker: int
+    at: float
+    start: float
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSkipped:
+    """Something the task needs failed."""
+
+    task: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCancelled:
+    """The run was cancelled before the task was done."""
+
+    task: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReused:
+    """The value was there from an earlier run."""
+
+    task: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCommitted:
+    """All records of this worker so far are final."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """The worker died: its records since its last commit did not happen."""
+
+    worker: int
+
+
+Event = TaskStarted | TaskFinished | TaskFailed | TaskSkipped | TaskCancelled | TaskReused | WorkerCommitted | WorkerLost
+
+#: One record as it travels, as numpy sees it (`RECORD_FORMAT`).
+RECORD = np.dtype(
+    {
+        "names": ["at", "start", "fetch", "upload", "size", "task", "worker", "kind", "attempt"],
+        "formats": ["<f8", "<f8", "<f4", "<f4", "<f8", "<i4", "<u2", "u1", "u1"],
+        "offsets": [0, 8, 16, 20, 24, 32, 36, 38, 39],
+        "itemsize": struct.calcsize("<" + RECORD_FORMAT),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """The records of one message of one worker."""
+
+    purpose: int
+    worker: int
+    records: NDArray[np.void]
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Batch:
+        """From the bytes of one stream entry. Raises ValueError when they are not whole records."""
+        purpose, worker = BATCH_HEAD.unpack_from(data)
+        return cls(purpose, worker, np.frombuffer(data, RECORD, offset=BATCH_HEAD.size))
+
+    def pack(self) -> bytes:
+        """The bytes that `unpack` reads."""
+        return BATCH_HEAD.pack(self.purpose, self.worker) + self.records.tobytes()
+
+    def events(self) -> Iterator[Event]:
+        """The same, one readable event after the other."""
+        for record in self.records:
+            yield event_of(record)
+        if self.purpose == COMMIT:
+            yield WorkerCommitted(self.worker)
+        elif self.purpose == RETRACTION:
+            yield WorkerLost(self.worker)
+
+
+def event_of(record: np.void) -> Event:
+    """The readable event of one packed record. Raises ValueError for a kind that is not known."""
+    task, worker, attempt = int(record["task"]), int(record["worker"]), int(record["attempt"])
+    at, start = float(record["at"]), float(record["start"])
+    match RecordKind(int(record["kind"])):
+        case RecordKind.STARTED:
+            return TaskStarted(task, worker, at, attempt)
+        case RecordKind.FINISHED:
+            fetch, upload, size = float(record["fetch"]), float(record["upload"]), float(record["size"])
+            return TaskFinished(task, worker, at, start, fetch, upload, size, attempt)
+        case RecordKind.FAILED:
+            return TaskFailed(task, worker, at, start, attempt)
+        case RecordKind.SKIPPED:
+            return TaskSkipped(task, at)
+        case RecordKind.CANCELLED:
+            return TaskCancelled(task, at)
+        case RecordKind.CACHED:
+            return TaskReused(task, at)
+
+
+class EventSource(Protocol):
+    """Whoever emits events: a live run, a replayed one, a simulation.
+
+    Batches and not single events, because workers send them packed: 10,000 tasks arrive in a few dozen batches.
+    """
+
+    def subscribe(self, callback: Callable[[Batch], None], /) -> Callable[[], None]:
+        """Call `callback` with every batch from the first on, from another thread; returns how to stop."""
+        ...
+
+
+__all__ = [
+    "COMMIT",
+    "PROVISIONAL",
+    "RECORD",
+    "RETRACTION",
+    "Batch",
+    "Event",
+    "EventSource",
+    "RecordKind",
+    "TaskCancelled",
+    "TaskFailed",
+    "TaskFinished",
+    "TaskReused",
+    "TaskSkipped",
+    "TaskStarted",
+    "TaskState",
+    "WorkerCommitted",
+    "WorkerLost",
+    "event_of",
+]

@@ -1,0 +1,132 @@
+/** Talks with the kernel: asks for a snapshot, folds patches, acknowledges, notices gaps. One per model, shared by its
+ * views; it draws nothing. */
+
+import { applyPatch, applySnapshot, type Patch } from "./state";
+import type { DagState, Detail, FromKernel, ToKernel } from "./types";
+
+/** The part of anywidget's model that is used. */
+export interface Channel {
+  send(content: unknown): void;
+  on(name: string, callback: (...args: never[]) => void): void;
+  off(name: string, callback: (...args: never[]) => void): void;
+}
+
+export interface Listener {
+  state(state: DagState): void;
+  detail(task: number, detail: Detail): void;
+  said(action: string, ok: boolean, text: string): void;
+}
+
+/** Seconds between acknowledgements while messages come; the kernel stops after 5 without one. */
+const ACK = 0.5;
+/** Seconds after which a request is asked again. */
+const AGAIN = 3;
+
+const now = (): number => performance.now() / 1000;
+
+export class Connection {
+  state: DagState | null = null;
+  /** Snapshots asked for because a patch was missing. */
+  gaps = 0;
+  private readonly listeners = new Set<Listener>();
+  private acked = -1;
+  private heard = 0;
+  private asked = Number.NEGATIVE_INFINITY;
+  private waiting = false;
+  private timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(private readonly channel: Channel) {}
+
+  /** Take part; the first listener wakes the kernel up, the last one to leave lets it sleep. */
+  subscribe(listener: Listener): () => void {
+    this.listeners.add(listener);
+    if (this.listeners.size === 1) this.start();
+    if (this.state) listener.state(this.state);
+    return () => {
+      if (this.listeners.delete(listener) && !this.listeners.size) this.stop();
+    };
+  }
+
+  askDetail(task: number): void {
+    this.send({ kind: "get-detail", task });
+  }
+
+  act(name: string): void {
+    this.send({ kind: "action", name });
+  }
+
+  private start(): void {
+    this.channel.on("msg:custom", this.receive);
+    this.timer = setInterval(() => this.tick(), ACK * 1000);
+    this.ask("ready");
+  }
+
+  private stop(): void {
+    this.channel.off("msg:custom", this.receive);
+    clearInterval(this.timer);
+    this.send({ kind: "bye" });
+  }
+
+  private send(message: ToKernel): void {
+    try {
+      this.channel.send(message);
+    } catch {
+      // The kernel is gone: the picture stays as it is, and the next tick tries again.
+    }
+  }
+
+  private ask(kind: "ready" | "resync"): void {
+    this.waiting = true;
+    this.asked = now();
+    const have = this.state?.graph.fingerprint ?? "";
+    this.send(kind === "ready" ? { kind, have } : { kind, have, seq: this.state?.seq ?? -1 });
+  }
+
+  private tick(): void {
+    if (this.waiting) {
+      if (now() - this.asked > AGAIN) this.ask(this.state ? "resync" : "ready");
+    } else if (this.state && (this.heard > 0 || this.state.runState === "running")) {
+      // While a run lives we acknowledge even silence: a kernel that had given us up hears that we are back.
+      this.heard = 0;
+      this.acked = this.state.seq;
+      this.send({ kind: "ack", seq: this.acked });
+    }
+  }
+
+  private readonly receive = (message: FromKernel, buffers: DataView[] = []): void => {
+    switch (message.kind) {
+      case "snapshot":
+        this.waiting = false;
+        this.take(applySnapshot(this.state, message, buffers, now()));
+        break;
+      case "patch":
+        this.patch(message, buffers[0]);
+        break;
+      case "detail":
+        for (const listener of this.listeners) listener.detail(message.task, message.detail);
+        break;
+      case "said":
+        for (const listener of this.listeners) listener.said(message.action, message.ok, message.text);
+        break;
+      default:
+        message satisfies never;
+    }
+  };
+
+  private patch(message: Patch, records: DataView | undefined): void {
+    if (!this.state || this.waiting) return;
+    const next = applyPatch(this.state, message, records, now());
+    if (next) {
+      this.take(next);
+    } else {
+      this.gaps += 1;
+      this.ask("resync");
+    }
+  }
+
+  private take(state: DagState): void {
+    this.state = state;
+    this.heard += 1;
+    for (const listener of this.listeners) listener.state(state);
+  }
+}

@@ -1,0 +1,56 @@
+/** Who stands where in the Gantt: lanes of workers, bars in the order of their start, the span of time to show. Pure. */
+
+import { clock } from "./state";
+import { type DagState, NO_WORKER } from "./types";
+
+export interface Lanes {
+  names: string[];
+  /** Lane of every worker number that occurs, -1 for others. */
+  of: Int32Array;
+  /** Tasks by lane and start, for the planned and the actual bars. */
+  planned: Int32Array;
+  actual: Int32Array;
+}
+
+/** One lane per worker of the plan or the run; a plan that leaves the choice open gets a lane "any". */
+export function lanesOf(state: DagState): Lanes {
+  const { plan, live, workers } = state;
+  const used = new Set<number>();
+  const plans = plan ? tasksBy(plan.worker, plan.start, used, true) : new Int32Array();
+  const runs = tasksBy(live.worker, live.start, used, false);
+  workers.forEach((_, w) => {
+    used.add(w);
+  });
+  const ordered = [...used].sort((a, b) => a - b);
+  const of = new Int32Array(NO_WORKER + 1).fill(-1);
+  const names = ordered.map((w, lane) => {
+    of[w] = lane;
+    return w === NO_WORKER ? "any" : (workers[w] ?? `w${w}`);
+  });
+  return { names, of, planned: plans, actual: runs };
+}
+
+function tasksBy(worker: Uint16Array, start: Float64Array, used: Set<number>, open: boolean): Int32Array {
+  const tasks: number[] = [];
+  for (let i = 0; i < worker.length; i++) {
+    if (Number.isNaN(start[i]) || (worker[i] === NO_WORKER && !open)) continue;
+    tasks.push(i);
+    used.add(worker[i]);
+  }
+  return Int32Array.from(tasks).sort((a, b) => worker[a] - worker[b] || start[a] - start[b] || a - b);
+}
+
+/** Planned and actual times can share an axis only when the plan is in seconds. */
+export function comparable(state: DagState): boolean {
+  return state.plan !== null && (state.plan.has_seconds || state.run === "");
+}
+
+/** Seconds (or task units) from 0 that the whole picture covers. */
+export function spanOf(state: DagState, now: number): number {
+  let end = comparable(state) ? (state.plan?.makespan ?? 0) : 0;
+  if (state.run) {
+    for (const e of state.live.end) if (e > end) end = e;
+    if (state.runState === "running") end = Math.max(end, clock(state, now));
+  }
+  return end > 0 ? end : 1;
+}

@@ -1,0 +1,71 @@
+/** The style sheet of the widget. Colours are custom properties set by theme.ts; nothing outside `.dagnb` is touched. */
+
+export const CSS = `
+.dagnb{font:13px/1.4 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;color:var(--dagnb-text);
+ background:var(--dagnb-page);border:1px solid var(--dagnb-border);border-radius:8px;overflow:hidden;position:relative}
+.dagnb *{box-sizing:border-box}
+.dagnb-head{display:flex;flex-wrap:wrap;align-items:center;gap:4px 12px;padding:7px 10px 7px 14px}
+.dagnb-title{flex:1 1 260px;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.dagnb-title b{font-weight:600}
+.dagnb-title span{color:var(--dagnb-quiet)}
+.dagnb-tools{display:flex;align-items:center;gap:6px}
+.dagnb button{font:inherit;color:var(--dagnb-text);background:transparent;border:1px solid var(--dagnb-border);
+ border-radius:6px;height:26px;padding:0 9px;cursor:pointer;line-height:1}
+.dagnb button:hover:not(:disabled){background:var(--dagnb-stripe);border-color:var(--dagnb-quiet)}
+.dagnb button:disabled{opacity:.45;cursor:default}
+.dagnb button:focus-visible,.dagnb input:focus-visible,.dagnb-canvas:focus-visible{outline:2px solid var(--dagnb-accent);
+ outline-offset:-2px}
+.dagnb button.dagnb-run{background:var(--dagnb-accent);border-color:var(--dagnb-accent);color:var(--dagnb-on-strong)}
+.dagnb button.dagnb-run:hover:not(:disabled){background:var(--dagnb-accent);filter:brightness(1.08)}
+.dagnb-switch{display:inline-flex}
+.dagnb-switch button{border-radius:0}
+.dagnb-switch button:first-child{border-radius:6px 0 0 6px}
+.dagnb-switch button:last-child{border-radius:0 6px 6px 0;border-left:0}
+.dagnb-switch button[aria-selected=true]{background:var(--dagnb-stripe);font-weight:600;
+ box-shadow:inset 0 -2px var(--dagnb-accent)}
+.dagnb input{font:inherit;color:var(--dagnb-text);background:var(--dagnb-card);border:1px solid var(--dagnb-border);
+ border-radius:6px;height:26px;padding:0 8px;width:118px}
+.dagnb-progress{height:3px;display:flex;background:var(--dagnb-border);overflow:hidden}
+.dagnb-progress[hidden]{display:none}
+.dagnb-progress i{display:block;height:100%;transition:width .2s linear}
+@media (prefers-reduced-motion:reduce){.dagnb-progress i{transition:none}}
+.dagnb-stage{position:relative;resize:vertical;overflow:hidden;min-height:120px;border-top:1px solid var(--dagnb-border)}
+.dagnb-canvas{position:absolute;inset:0;width:100%;height:100%;display:block;touch-action:pan-y;cursor:grab}
+.dagnb-note{position:absolute;inset:0;display:flex;align-items:center;justify-content:center;color:var(--dagnb-quiet);
+ pointer-events:none;padding:20px;text-align:center}
+.dagnb-note:empty{display:none}
+.dagnb-tip{position:absolute;z-index:3;pointer-events:none;max-width:320px;padding:5px 9px;border-radius:6px;
+ background:var(--dagnb-text);color:var(--dagnb-page);font-size:12px;overflow-wrap:anywhere;white-space:pre-line}
+.dagnb-tip[hidden]{display:none}
+.dagnb-foot{display:flex;flex-wrap:wrap;align-items:center;gap:2px 4px;padding:4px 10px;
+ border-top:1px solid var(--dagnb-border);font-size:12px;color:var(--dagnb-quiet);min-height:31px}
+.dagnb-foot button.dagnb-chip{border-color:transparent;height:22px;padding:0 7px;display:inline-flex;align-items:center;
+ gap:5px;font-size:12px;color:var(--dagnb-quiet)}
+.dagnb-foot button.dagnb-chip[aria-pressed=true]{border-color:var(--dagnb-accent);color:var(--dagnb-text)}
+.dagnb-glyph{width:14px;height:14px;flex:none}
+.dagnb-said{margin-left:auto;padding:0 4px;text-align:right}
+.dagnb-said.dagnb-bad{color:var(--dagnb-failed)}
+.dagnb-drawer{position:absolute;z-index:2;top:0;right:0;bottom:0;width:min(340px,86%);overflow:auto;padding:10px 14px 14px;
+ background:var(--dagnb-card);border-left:1px solid var(--dagnb-border);box-shadow:-6px 0 18px rgb(0 0 0/.12);font-size:12.5px}
+.dagnb-drawer[hidden]{display:none}
+.dagnb-drawer header{display:flex;align-items:flex-start;gap:8px;margin-bottom:8px}
+.dagnb-drawer h3{flex:1;margin:0;font-size:14px;font-weight:600;overflow-wrap:anywhere;line-height:1.35}
+.dagnb-drawer header .dagnb-glyph{margin-top:3px}
+.dagnb-drawer header button{height:22px;padding:0 7px;border-color:transparent}
+.dagnb-drawer dl{display:grid;grid-template-columns:auto 1fr;gap:2px 12px;margin:0}
+.dagnb-drawer dt{color:var(--dagnb-quiet)}
+.dagnb-drawer dd{margin:0;overflow-wrap:anywhere}
+.dagnb-drawer h4{margin:12px 0 4px;font-size:12px;font-weight:600;color:var(--dagnb-quiet)}
+.dagnb-drawer table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;margin:0;font-size:12.5px}
+.dagnb-drawer th{font-weight:400;color:var(--dagnb-quiet);text-align:right;padding:1px 0 1px 8px}
+.dagnb-drawer td{text-align:right;padding:1px 0 1px 8px}
+.dagnb-drawer tr>:first-child{text-align:left;padding-left:0;color:var(--dagnb-quiet)}
+.dagnb-drawer pre{margin:0;padding:7px 9px;max-height:190px;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;
+ font:11.5px/1.45 var(--jp-code-font-family,ui-monospace,SFMono-Regular,Menlo,Consolas,monospace);
+ background:var(--dagnb-stripe);color:var(--dagnb-text);border-radius:5px;border:0}
+.dagnb-drawer pre.dagnb-bad{background:var(--dagnb-failed-soft);border-left:3px solid var(--dagnb-failed)}
+.dagnb-drawer .dagnb-links{display:flex;flex-wrap:wrap;gap:4px}
+.dagnb-drawer .dagnb-links button{height:22px;padding:0 7px;font-size:12px;max-width:100%;overflow:hidden;
+ text-overflow:ellipsis;white-space:nowrap}
+.dagnb-unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+`;

@@ -1,0 +1,183 @@
+/** Header line, buttons, view switch, search, progress; and below the picture the chips of states with their counts. */
+
+import { make } from "./dom";
+import { count, plural, seconds } from "./format";
+import { glyphElement } from "./glyphs";
+import { settled } from "./state";
+import type { Theme } from "./theme";
+import { type DagState, type Header, type Mode, STATES, type Summary } from "./types";
+
+export interface ToolbarEvents {
+  mode(mode: Mode): void;
+  act(name: "run" | "cancel"): void;
+  fit(): void;
+  zoom(factor: number): void;
+  search(query: string): void;
+  next(step: 1 | -1): void;
+  leave(): void;
+}
+
+const MODES: [Mode, string][] = [
+  ["graph", "Graph"],
+  ["plan", "Plan"],
+];
+/** Left to right in progress bar and chips. */
+const ORDER = [3, 7, 2, 4, 5, 6, 1, 0];
+
+/** `10 tasks · forecast 41 s on 8 workers · best possible 34 s`, or what the run has come to. */
+export function headline(header: Header, state: DagState | null, summary: Summary): string {
+  const parts = [plural(header.tasks, "task")];
+  const on = header.workers ? ` on ${plural(header.workers, "worker")}` : "";
+  if (header.forecast !== null && header.has_seconds) {
+    parts.push(`forecast ${seconds(header.forecast)}${header.declared ? " (declared)" : ""}${on}`);
+    if (header.lower_bound !== null) parts.push(`best possible ${seconds(header.lower_bound)}`);
+  } else {
+    parts.push(`no forecast yet${on}`);
+  }
+  const outcome = state?.run ? outcomeOf(state, summary) : savedOutcome(summary);
+  if (outcome) parts.push(outcome);
+  return parts.join(" · ");
+}
+
+function outcomeOf(state: DagState, summary: Summary): string {
+  const { counts, runState } = state;
+  const total = counts.reduce((a, b) => a + b, 0);
+  if (runState === "running") return `running: ${count(settled(counts))} of ${count(total)}`;
+  const span = summary.makespan ?? state.t;
+  if (runState === "done") return `done in ${seconds(span)}`;
+  if (runState === "failed") return `${count(counts[4])} failed after ${seconds(span)}`;
+  return runState === "cancelled" ? `cancelled after ${seconds(span)}` : "";
+}
+
+function savedOutcome(summary: Summary): string {
+  if (!summary.state || summary.makespan === undefined) return "";
+  const failed = summary.counts?.failed;
+  if (summary.state === "failed") return `${count(failed ?? 0)} failed after ${seconds(summary.makespan)}`;
+  return `${summary.state} ${summary.state === "done" ? "in" : "after"} ${seconds(summary.makespan)}`;
+}
+
+export class Toolbar {
+  readonly head: HTMLElement;
+  readonly foot: HTMLElement;
+  readonly progress = make("div", { class: "dagnb-progress", hidden: true });
+  readonly input: HTMLInputElement;
+  private readonly title = make("div", { class: "dagnb-title" });
+  private readonly run: HTMLButtonElement;
+  private readonly cancel: HTMLButtonElement;
+  private readonly tabs: HTMLButtonElement[];
+  private readonly chips = make("div", { style: "display:contents" });
+  private readonly said = make("span", { class: "dagnb-said", role: "status" });
+  private drawn = "";
+  private busy: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly events: ToolbarEvents) {
+    const button = (text: string, label: string, click: () => void, cls = ""): HTMLButtonElement =>
+      make("button", { type: "button", title: label, "aria-label": label, class: cls, onclick: click }, text);
+    this.run = button("▶ Run", "Run", () => this.act("run"), "dagnb-run");
+    this.cancel = button("■ Stop", "Cancel the run", () => this.act("cancel"));
+    this.tabs = MODES.map(([mode, text]) =>
+      make("button", { type: "button", role: "tab", onclick: () => events.mode(mode) }, text),
+    );
+    this.input = make("input", {
+      type: "search",
+      placeholder: "Search  /",
+      "aria-label": "Search tasks",
+      spellcheck: "false",
+    });
+    this.input.dataset.lmSuppressShortcuts = "true";
+    this.input.title = "Name, or status:failed, worker:w0, kind:fit";
+    this.input.addEventListener("input", () => events.search(this.input.value));
+    this.input.addEventListener("keydown", (e) => this.key(e));
+    const tools = make(
+      "div",
+      { class: "dagnb-tools" },
+      this.run,
+      this.cancel,
+      make("div", { class: "dagnb-switch", role: "tablist", "aria-label": "View" }, ...this.tabs),
+      button("⤢", "Zoom to fit (0)", () => events.fit()),
+      this.input,
+    );
+    this.head = make("div", { class: "dagnb-head" }, this.title, tools);
+    this.foot = make("div", { class: "dagnb-foot" }, this.chips, this.said);
+  }
+
+  private key(e: KeyboardEvent): void {
+    if (e.key === "Enter") this.events.next(e.shiftKey ? -1 : 1);
+    else if (e.key === "Escape") this.events.leave();
+    e.stopPropagation();
+  }
+
+  private act(name: "run" | "cancel"): void {
+    this.events.act(name);
+    clearTimeout(this.busy);
+    // An older ipykernel hears us only after the cell; say so rather than look dead.
+    this.busy = setTimeout(() => this.say("The kernel is busy. Its ■ button interrupts the cell.", false), 1500);
+  }
+
+  say(text: string, ok: boolean): void {
+    clearTimeout(this.busy);
+    this.said.textContent = text;
+    this.said.classList.toggle("dagnb-bad", !ok);
+  }
+
+  update(header: Header, mode: Mode, state: DagState | null, summary: Summary, theme: Theme): void {
+    const live = state?.runState === "running";
+    const can = (name: string): boolean => state !== null && header.actions.includes(name);
+    this.title.replaceChildren(make("b", {}, header.name), make("span", {}, ` · ${headline(header, state, summary)}`));
+    this.title.title = this.title.textContent ?? "";
+    this.run.hidden = live || !can("run");
+    this.cancel.hidden = !live || !can("cancel");
+    this.tabs.forEach((tab, i) => {
+      tab.setAttribute("aria-selected", String(MODES[i][0] === mode));
+    });
+    if (state) this.counts(state, theme);
+  }
+
+  private counts(state: DagState, theme: Theme): void {
+    const shown = `${state.counts.join()}/${state.run}/${theme.page}`;
+    if (shown === this.drawn) return;
+    this.drawn = shown;
+    const total = Math.max(1, state.graph.tasks);
+    this.progress.hidden = !state.run;
+    const parts = ORDER.filter((s) => state.counts[s] && !theme.tones[s].hollow);
+    while (this.progress.children.length < parts.length) this.progress.append(make("i"));
+    [...this.progress.children].forEach((bar, i) => {
+      const s = parts[i];
+      const style = (bar as HTMLElement).style;
+      style.width = s === undefined ? "0" : `${(100 * state.counts[s]) / total}%`;
+      if (s !== undefined) style.background = theme.tones[s].strong;
+    });
+    this.renderChips(state, theme);
+  }
+
+  private renderChips(state: DagState, theme: Theme): void {
+    const now = this.input.value.trim();
+    const chips = (state.run ? ORDER : []).filter((s) => state.counts[s]);
+    this.chips.replaceChildren(
+      ...chips.map((s) => {
+        const query = `status:${STATES[s]}`;
+        const click = (): void => {
+          this.input.value = this.input.value.trim() === query ? "" : query;
+          this.events.search(this.input.value);
+          this.drawn = "";
+          this.counts(state, theme);
+        };
+        return make(
+          "button",
+          { type: "button", class: "dagnb-chip", "aria-pressed": String(now === query), onclick: click },
+          glyphElement(theme, s),
+          `${count(state.counts[s])} ${STATES[s]}`,
+        );
+      }),
+    );
+    if (!state.run) this.chips.replaceChildren(...legend(state));
+  }
+}
+
+/** Before a run the foot tells what the plan is. */
+function legend(state: DagState): (Node | string)[] {
+  const { plan } = state;
+  if (!plan) return ["no plan yet"];
+  const units = plan.has_seconds ? "" : ", in task units";
+  return [make("span", {}, `planned by ${plan.planner}${units}`)];
+}

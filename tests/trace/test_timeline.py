@@ -1,0 +1,220 @@
+"""Events folded into rows: the readable specification, the hot path, and that they are the same."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dagnb.trace.events import (
+    COMMIT,
+    PROVISIONAL,
+    RECORD,
+    RETRACTION,
+    Batch,
+    RecordKind,
+    TaskCancelled,
+    TaskFailed,
+    TaskFinished,
+    TaskReused,
+    TaskSkipped,
+    TaskStarted,
+    TaskState,
+    WorkerCommitted,
+    WorkerLost,
+)
+from dagnb.trace.timeline import Span, Timeline, compare
+
+TASKS, WORKERS = 6, 3
+
+
+def batch(purpose, worker, *records):
+    """Records are (kind, task, at) or (kind, task, at, more); a worker speaks for itself unless told otherwise."""
+    packed = np.zeros(len(records), RECORD)
+    for row, (kind, task, at, *more) in zip(packed, records, strict=True):
+        row["kind"], row["task"], row["at"], row["worker"], row["attempt"] = kind, task, at, worker, 1
+        for name, value in (more[0] if more else {}).items():
+            row[name] = value
+    return Batch(purpose, worker, packed)
+
+
+seconds = st.floats(0, 1e6, width=32)
+record = st.tuples(
+    st.sampled_from(list(RecordKind)),
+    st.integers(0, TASKS - 1),
+    seconds,
+    st.fixed_dictionaries(
+        {
+            "start": seconds,
+            "fetch": seconds,
+            "upload": seconds,
+            "size": seconds,
+            "worker": st.integers(0, WORKERS - 1),
+            "attempt": st.integers(1, 255),
+        }
+    ),
+)
+batches = st.builds(
+    lambda purpose, worker, records: batch(purpose, worker, *records),
+    st.sampled_from([PROVISIONAL, COMMIT, RETRACTION]),
+    st.integers(0, WORKERS - 1),
+    st.lists(record, max_size=8),
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(batches, max_size=8))
+def test_a_batch_folds_like_its_events_one_by_one(sent):
+    fast, slow = Timeline(TASKS), Timeline(TASKS)
+    for one in sent:
+        before = [fast[i] for i in range(TASKS)]
+        changed = fast.apply_batch(Batch.unpack(one.pack()))
+        for event in one.events():
+            slow.apply(event)
+        assert fast.same_as(slow)
+        assert np.array_equal(fast.provisional, slow.provisional)
+        differ = {i for i in range(TASKS) if repr(fast[i]) != repr(before[i])}
+        assert differ <= set(changed.tolist())
+        assert changed.tolist() == sorted(set(changed.tolist()))
+
+
+@settings(max_examples=60)
+@given(st.lists(batches, max_size=6))
+def test_what_a_worker_said_since_its_commit_is_gone_when_it_is_lost(sent):
+    timeline = Timeline(TASKS)
+    for one in sent:
+        timeline.apply_batch(one)
+    open_rows = timeline.provisional
+    for worker in range(WORKERS):
+        timeline.apply(WorkerLost(worker))
+    assert not timeline.provisional.any()
+    for task in np.flatnonzero(open_rows):
+        assert repr(timeline[int(task)]) == repr(Span(int(task)))
+
+
+def test_the_life_of_a_task_by_hand():
+    timeline = Timeline(2)
+    timeline.apply(TaskStarted(0, worker=1, at=2.0))
+    assert timeline[0].state is TaskState.RUNNING
+    assert (timeline[0].start, timeline[0].worker, timeline[0].attempt) == (2.0, 1, 1)
+    timeline.apply(TaskFinished(0, worker=1, at=5.0, start=2.0, fetch=0.5, upload=0.25, size=100.0))
+    assert timeline[0] == (0, TaskState.DONE, 2.0, 5.0, 0.5, 0.25, 100.0, 1, 1)
+    assert timeline[0].duration == 3.0
+    assert timeline[-1].task == 1
+    assert timeline.makespan == 3.0
+
+
+def test_a_lost_worker_takes_back_its_own_and_nothing_else():
+    timeline = Timeline(4)
+    timeline.apply_batch(batch(COMMIT, 0, (RecordKind.FINISHED, 0, 1.0)))
+    timeline.apply_batch(batch(PROVISIONAL, 0, (RecordKind.FINISHED, 1, 2.0), (RecordKind.STARTED, 2, 2.0)))
+    timeline.apply_batch(batch(PROVISIONAL, 1, (RecordKind.FINISHED, 3, 2.0)))
+    changed = timeline.apply_batch(batch(RETRACTION, 0))
+    assert changed.tolist() == [1, 2]
+    assert [timeline[i].state for i in range(4)] == [
+        TaskState.DONE,
+        TaskState.WAITING,
+        TaskState.WAITING,
+        TaskState.DONE,
+    ]
+
+
+def test_a_task_that_went_on_elsewhere_survives_the_loss_of_its_first_worker():
+    timeline = Timeline(1)
+    timeline.apply(TaskStarted(0, worker=0, at=1.0))
+    timeline.apply(TaskStarted(0, worker=1, at=2.0, attempt=2))
+    timeline.apply(WorkerLost(0))
+    assert timeline[0].state is TaskState.RUNNING
+    assert timeline[0].worker == 1
+
+
+def test_after_a_commit_nothing_is_taken_back():
+    timeline = Timeline(1)
+    timeline.apply(TaskStarted(0, worker=0, at=1.0))
+    timeline.apply(WorkerCommitted(0))
+    timeline.apply(WorkerLost(0))
+    assert timeline[0].state is TaskState.RUNNING
+
+
+def test_what_nobody_ran_is_counted_but_not_timed():
+    events = [TaskSkipped(0, 9.0), TaskCancelled(1, 9.0), TaskReused(2, 0.1), TaskFailed(3, 0, 4.0, 1.0)]
+    timeline = Timeline.of(5, events)
+    expected = {
+        TaskState.SKIPPED: 1,
+        TaskState.CANCELLED: 1,
+        TaskState.CACHED: 1,
+        TaskState.FAILED: 1,
+        TaskState.WAITING: 1,
+    }
+    assert timeline.counts == dict.fromkeys(TaskState, 0) | expected
+    assert timeline.makespan == 3.0
+
+
+def test_an_empty_timeline_has_nothing():
+    timeline = Timeline(0)
+    assert timeline.makespan == 0.0
+    assert sum(timeline.counts.values()) == 0
+    assert len(timeline.apply_batch(batch(COMMIT, 0))) == 0
+    with pytest.raises(IndexError):
+        timeline[0]
+
+
+@pytest.mark.parametrize("task", [-1, 3, 2**31 - 1])
+def test_a_task_that_is_not_there_is_refused_and_nothing_changes(task):
+    timeline = Timeline(3)
+    with pytest.raises(ValueError, match=f"task {task}"):
+        timeline.apply(TaskSkipped(task, 1.0))
+    with pytest.raises(ValueError, match=f"task {task}"):
+        timeline.apply_batch(batch(COMMIT, 0, (RecordKind.FINISHED, 0, 1.0), (RecordKind.FINISHED, task, 1.0)))
+    assert timeline.same_as(Timeline(3))
+    assert not timeline.provisional.any()
+
+
+@pytest.mark.parametrize("kind", [0, 7, 255])
+def test_an_unknown_kind_of_record_is_refused_and_nothing_changes(kind):
+    timeline = Timeline(3)
+    with pytest.raises(ValueError, match=f"kind {kind}"):
+        timeline.apply_batch(batch(COMMIT, 0, (RecordKind.FINISHED, 0, 1.0), (kind, 1, 1.0)))
+    assert timeline.same_as(Timeline(3))
+
+
+def test_an_unknown_purpose_is_refused():
+    with pytest.raises(ValueError, match="purpose 9"):
+        Timeline(1).apply_batch(batch(9, 0))
+
+
+@settings(max_examples=50)
+@given(st.lists(batches, max_size=6))
+def test_what_has_ended_can_be_stored_as_one_batch(sent):
+    timeline = Timeline(TASKS)
+    for one in sent:
+        timeline.apply_batch(one)
+    again = Timeline(TASKS)
+    again.apply_batch(Batch.unpack(timeline.batch().pack()))
+    for i in np.flatnonzero(timeline.state >= TaskState.DONE):
+        assert repr(again[int(i)]) == repr(timeline[int(i)])
+
+
+def test_comparing_plan_and_actual():
+    planned = Timeline.of(2, [TaskFinished(0, 0, 2.0, 0.0), TaskFinished(1, 0, 4.0, 2.0)])
+    actual = Timeline.of(2, [TaskFinished(0, 0, 3.0, 0.0), TaskFinished(1, 0, 6.0, 3.0)])
+    difference = compare(planned, actual)
+    assert difference.start.tolist() == [0.0, 1.0]
+    assert difference.duration.tolist() == [1.0, 1.0]
+    assert difference.makespan == 1.5
+    with pytest.raises(ValueError, match="2 tasks cannot be compared with one of 3"):
+        compare(planned, Timeline(3))
+
+
+def test_twenty_thousand_records_take_a_moment():
+    """Generous: the point is that no record becomes an object."""
+    records = np.zeros(20_000, RECORD)
+    records["task"], records["kind"] = np.tile(np.arange(10_000), 2), np.repeat([1, 2], 10_000)
+    timeline = Timeline(10_000)
+    began = time.perf_counter()
+    assert len(timeline.apply_batch(Batch(PROVISIONAL, 0, records))) == 10_000
+    assert len(timeline.apply_batch(Batch(RETRACTION, 0, records[:0]))) == 10_000
+    assert time.perf_counter() - began < 0.4
