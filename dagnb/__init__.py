@@ -3,7 +3,7 @@
     %load_ext dagnb
     from dagnb import task
 
-Names are imported when they are first used (PEP 562), so that `import dagnb` costs a kernel or a worker next to nothing.
+Names are imported when they are first used (PEP 562): `import dagnb` costs a kernel or a worker next to nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
     "when",
 ]
 
-#: Where each name lives. The second group is reachable as `dagnb.x` but not exported: `import *` must not shadow `help`.
+#: Where each name lives. Those not in `__all__` are reachable as `dagnb.x` only: `import *` must not shadow `help`.
 _HOMES = {
     "dagnb.errors": ("DagnbError", "TaskError"),
     "dagnb.graph.graph": ("TaskGraph",),

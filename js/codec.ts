@@ -1,4 +1,4 @@
-/** Bytes from the kernel → columns. The one place that knows how records lie; its twin is RECORD in feed.py. */
+/** Bytes from the kernel → columns. The one place that knows how records lie; its twin is ROW in snapshot.py. */
 
 import type { Live } from "./types";
 

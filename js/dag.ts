@@ -60,9 +60,10 @@ class DagView implements Listener {
     this.stage.append(this.note, this.panel.element, this.tip);
     this.root.append(this.toolbar.head, this.toolbar.progress, this.stage, this.toolbar.foot, this.aloud);
     this.scene = new Scene(this.stage, this.theme, {
-      select: (task) => this.choose(task, true),
+      select: (task) => this.choose(task),
+      walk: (task) => this.walk(task),
       hover: (hit, x, y) => this.hover(hit, x, y),
-      enter: (task) => this.choose(task >= 0 ? task : 0, true),
+      enter: (task) => this.choose(Math.max(0, task)),
       escape: () => this.close(),
       find: () => this.toolbar.input.focus(),
     });
@@ -125,8 +126,7 @@ class DagView implements Listener {
     this.drawnGraph = state.graph;
     this.graphView = new GraphView(state.graph);
     this.ganttView.take(state);
-    const width = this.stage.clientWidth || 900;
-    const wish = Math.max(this.graphView.wish(width), Math.min(this.ganttView.wish(), 360));
+    const wish = Math.max(this.graphView.wish(), Math.min(this.ganttView.wish(), 360));
     this.stage.style.height = `${Math.round(Math.max(LEAST, Math.min(MOST, wish)))}px`;
     this.note.textContent = state.graph.tasks ? "" : "This DAG has no tasks yet.";
     const selection = this.model.get("selection");
@@ -173,7 +173,7 @@ class DagView implements Listener {
     this.model.save_changes();
     this.refresh();
     const { selection } = this.scene;
-    if (selection >= 0) this.scene.view?.reveal(selection);
+    if (selection >= 0) this.reveal(selection);
   }
 
   private hover(hit: Hit, x: number, y: number): void {
@@ -190,15 +190,37 @@ class DagView implements Listener {
   // --- selection and search ---
 
   /** Select and open the drawer; -1 closes both. */
-  private choose(task: number, still = false): void {
+  private choose(task: number): void {
     this.select(task, true);
     if (task < 0 || !this.state_) {
       this.panel.hide();
+      this.scene.covered = 0;
       return;
     }
     this.panel.show(task, this.state_);
+    this.scene.covered = this.panel.element.offsetWidth;
     this.askAgain();
-    if (!still) this.scene.view?.reveal(task);
+    this.reveal(task);
+    this.speak(task);
+  }
+
+  /** An arrow key moves the selection; the drawer follows when it is open. */
+  private walk(task: number): void {
+    if (this.panel.open) {
+      this.choose(task);
+      return;
+    }
+    this.select(task, true);
+    this.reveal(task);
+    this.speak(task);
+  }
+
+  private reveal(task: number): void {
+    this.scene.touch(() => this.scene.view?.reveal(task, this.scene.covered));
+  }
+
+  private speak(task: number): void {
+    if (!this.state_) return;
     const { live, graph } = this.state_;
     this.aloud.textContent = `${graph.keys[task]}, ${STATES[live.state[task]]}`;
   }
@@ -226,6 +248,8 @@ class DagView implements Listener {
     this.asked = "";
     if (this.panel.open) this.panel.hide();
     else this.select(-1, true);
+    this.scene.covered = 0;
+    this.scene.invalidate();
     this.scene.canvas.focus({ preventScroll: true });
   }
 

@@ -92,9 +92,10 @@ export class DetailsPanel {
     this.element.replaceChildren(
       this.head(state),
       this.facts(state),
+      ...this.texts(true),
       ...this.times(state),
+      ...this.texts(false),
       ...this.links(state),
-      ...this.texts(),
     );
     this.element.scrollTop = top;
   }
@@ -177,17 +178,18 @@ export class DetailsPanel {
     return [make("h4", {}, title), make("div", { class: "dagnb-links" }, ...buttons)];
   }
 
-  private texts(): HTMLElement[] {
+  /** What went wrong, or what was printed. */
+  private texts(wrong: boolean): HTMLElement[] {
     const { detail } = this;
     if (!detail) return [];
-    const parts: [string, string | undefined, boolean][] = [
-      ["Error", detail.traceback ? undefined : detail.error, true],
-      ["Traceback", detail.traceback, true],
-      ["Output", detail.stdout, false],
-      ["Error output", detail.stderr, false],
-    ];
-    return parts.flatMap(([title, text, bad]) =>
-      text ? [make("h4", {}, title), make("pre", { class: bad ? "dagnb-bad" : "", tabindex: 0 }, text)] : [],
+    const parts: [string, string | undefined][] = wrong
+      ? [[detail.traceback ? "Traceback" : "Error", detail.traceback || detail.error]]
+      : [
+          ["Output", detail.stdout],
+          ["Error output", detail.stderr],
+        ];
+    return parts.flatMap(([title, text]) =>
+      text ? [make("h4", {}, title), make("pre", { class: wrong ? "dagnb-bad" : "", tabindex: 0 }, text)] : [],
     );
   }
 }

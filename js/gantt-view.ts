@@ -37,7 +37,7 @@ export class GanttView implements View {
 
   draw(ctx: CanvasRenderingContext2D, frame: Frame): boolean {
     this.take(frame.state);
-    this.size = frame.size;
+    this.size = { ...frame.size, width: frame.size.width - frame.covered };
     this.span = spanOf(frame.state, frame.t - frame.state.t + frame.state.received);
     const lanes = this.lanes as Lanes;
     this.left = paintFrame(ctx, frame, lanes, this.area());

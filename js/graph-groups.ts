@@ -9,6 +9,8 @@ import type { Frame } from "./view";
 
 /** Left to right in a status bar. */
 const BAR_ORDER = [3, 7, 2, 4, 5, 6, 1, 0];
+/** Pixels: narrower boxes have their words upright. */
+export const NARROW = 62;
 /** What is told first when there is room for little. */
 const TOLD = [4, 2, 5, 6, 3, 7, 1, 0];
 
@@ -82,40 +84,85 @@ export class GroupPainter {
         : theme.border;
     const strong = hovered || chosen;
     plate(ctx, x, y, w, h, theme.card, strong ? theme.accent : stroke, strong ? 2 : tally[FAILED] ? 1.75 : 1);
-    const pad = Math.min(12, w * 0.08);
-    if (h >= 22) this.text(ctx, frame, g, x + pad, y, w - 2 * pad, h, tally);
-    bar(ctx, theme, x + pad, h >= 22 ? y + h * 0.52 : y + h / 2 - 2.5, w - 2 * pad, tally, groups.size[g]);
+    if (w < NARROW) this.upright(ctx, frame, g, x, y, w, h, tally);
+    else this.inside(ctx, frame, g, x, y, w, h, tally);
     ctx.globalAlpha = 1;
   }
 
-  private text(
+  private name({ state }: Frame, g: number): string {
+    const { groups } = this;
+    return groups.size[g] === 1 ? state.graph.keys[this.members[g][0]] : groups.heads[g] || "tasks";
+  }
+
+  private much(g: number): string {
+    return this.groups.size[g] === 1 ? "" : `×${count(this.groups.size[g])}`;
+  }
+
+  /** Name and number, status bar, the statuses in words. */
+  private inside(
     ctx: CanvasRenderingContext2D,
-    { theme, state }: Frame,
+    frame: Frame,
     g: number,
-    x: number,
+    left: number,
     y: number,
-    room: number,
+    w: number,
     h: number,
     tally: number[],
   ): void {
-    const { groups } = this;
-    const one = groups.size[g] === 1;
+    const { theme } = frame;
+    const pad = Math.min(12, w * 0.08);
+    const x = left + pad;
+    const room = w - 2 * pad;
+    bar(ctx, theme, x, h >= 22 ? y + h * 0.52 : y + h / 2 - 2.5, room, tally, this.groups.size[g]);
+    if (h < 22) return;
     const size = Math.max(10, Math.min(12 * (h / 54), 18));
     const width = (t: string): number => ctx.measureText(t).width;
+    const much = this.much(g);
+    const below = w < 150 && h >= 40; // no room for name and number side by side
     ctx.textBaseline = "middle";
-    ctx.font = `${size}px ${FONT}`;
-    const much = one ? "" : `×${count(groups.size[g])}`;
     ctx.fillStyle = theme.quiet;
-    if (much) ctx.fillText(much, x + room - width(much), y + h * 0.3);
-    const left = room - (much ? width(much) + 8 : 0);
-    ctx.font = `600 ${size}px ${FONT}`;
+    ctx.font = `${size}px ${FONT}`;
+    const taken = much && !below ? width(much) + 8 : 0;
+    if (taken) ctx.fillText(much, x + room - width(much), y + h * 0.3);
     ctx.fillStyle = theme.text;
-    const name = one ? state.graph.keys[this.members[g][0]] : groups.heads[g] || "tasks";
-    ctx.fillText(shorten(name, left, width), x, y + h * 0.3);
+    ctx.font = `600 ${size}px ${FONT}`;
+    ctx.fillText(shorten(this.name(frame, g), room - taken, width), x, y + h * 0.3);
     if (h < 40) return;
     ctx.font = `${Math.max(9.5, size * 0.84)}px ${FONT}`;
     ctx.fillStyle = theme.quiet;
-    ctx.fillText(said(tally, room, width), x, y + h * 0.81);
+    const before = below && much ? `${much}  ` : "";
+    ctx.fillText(before + said(tally, room - width(before), width), x, y + h * 0.81);
+  }
+
+  /** A box too narrow for words across: they stand upright, the shares of status beside them. */
+  private upright(
+    ctx: CanvasRenderingContext2D,
+    frame: Frame,
+    g: number,
+    x: number,
+    y: number,
+    w: number,
+    h: number,
+    tally: number[],
+  ): void {
+    const pad = Math.min(4, w * 0.15);
+    const thick = Math.min(5, w - 2 * pad);
+    ctx.save();
+    ctx.translate(x + w / 2, y + h - pad);
+    ctx.rotate(-Math.PI / 2);
+    bar(ctx, frame.theme, 0, w / 2 - pad - thick, h - 2 * pad, tally, this.groups.size[g], thick);
+    if (w >= 22) {
+      ctx.font = `10.5px ${FONT}`;
+      ctx.textBaseline = "middle";
+      ctx.fillStyle = frame.theme.text;
+      const text = `${this.name(frame, g)} ${this.much(g)}`;
+      ctx.fillText(
+        shorten(text, h - 2 * pad - 2, (t) => ctx.measureText(t).width),
+        1,
+        -w * 0.12,
+      );
+    }
+    ctx.restore();
   }
 }
 
@@ -147,6 +194,7 @@ function bar(
   width: number,
   tally: number[],
   total: number,
+  thick = 5,
 ): void {
   const order = BAR_ORDER.filter((s) => tally[s]);
   const least = order.map((s) => Math.max(3, (width * tally[s]) / total));
@@ -155,7 +203,7 @@ function bar(
   order.forEach((s, q) => {
     const tone = theme.tones[s];
     ctx.fillStyle = tone.hollow ? theme.border : tone.strong;
-    ctx.fillRect(at, y, Math.max(1, least[q] * scale - 1), 5);
+    ctx.fillRect(at, y, Math.max(1, least[q] * scale - 1), thick);
     at += least[q] * scale;
   });
 }

@@ -20,6 +20,7 @@ export class TaskPainter {
   private readonly order: Int32Array;
   private labels = new Map<number, string>();
   private labelKey = "";
+  private need = 0;
 
   constructor(private readonly graph: Graph) {
     this.edges = new EdgeLayer(graph);
@@ -60,12 +61,13 @@ export class TaskPainter {
     const { graph } = this;
     const { live } = frame.state;
     const w = Math.max(2, graph.cardWidth * camera.kx);
-    const h = Math.max(1, graph.cardHeight * camera.ky);
+    const h = Math.max(1, Math.round(graph.cardHeight * camera.ky));
     // Matches of a search are classes of their own, so that the others can be pale.
     const runs = new Runs(STATES.length * 2);
     for (const i of this.order) {
-      const x = graph.x[i] * camera.kx + camera.tx - w / 2;
-      const y = graph.y[i] * camera.ky + camera.ty - h / 2;
+      // Whole pixels: thousands of half-covered rows would shimmer, and neighbours could not be joined.
+      const x = Math.round(graph.x[i] * camera.kx + camera.tx - w / 2);
+      const y = Math.round(graph.y[i] * camera.ky + camera.ty - h / 2);
       if (x > frame.size.width || x + w < 0 || y > frame.size.height || y + h < 0) continue;
       const pale = frame.matches && !frame.matches[i] ? STATES.length : 0;
       runs.add(live.state[i] + pale, x, y, y + h);
@@ -118,17 +120,29 @@ export class TaskPainter {
     ctx.strokeStyle = state === FAILED || state === RUNNING ? tone.strong : frame.theme.border;
     ctx.lineWidth = state === FAILED ? 1.75 : 1;
     ctx.beginPath();
-    ctx.roundRect(x - w / 2, y - h / 2, w, h, Math.min(6, h / 4.5));
+    ctx.roundRect(x - w / 2, y - h / 2, w, h, Math.min(6, h / 4.5, w / 4));
     ctx.fill();
     ctx.stroke();
     if (small) return;
-    const s = Math.min(h / 28, w / 84, 1.6);
-    const size = Math.max(9, Math.min(12 * (h / 28), 24));
-    drawGlyph(ctx, frame.theme, state, x - w / 2 + 14 * s, y, Math.max(0.55, s));
+    const s = Math.max(0.55, Math.min(h / 28, w / 84, 2));
+    const room = w - 31 * s;
+    const size = Math.max(9, Math.min(12 * s, (12 * room) / this.widest(ctx)));
+    drawGlyph(ctx, frame.theme, state, x - w / 2 + 14 * s, y, s);
     ctx.font = `${size}px ${FONT}`;
     ctx.fillStyle = state === 5 || state === 6 ? frame.theme.quiet : frame.theme.text;
     ctx.textBaseline = "middle";
-    ctx.fillText(this.label(ctx, i, w - 32 * s), x - w / 2 + 26 * s, y + 0.5);
+    ctx.fillText(this.label(ctx, i, room), x - w / 2 + 26 * s, y + 0.5);
+  }
+
+  /** Width at 12 pixels that nearly all labels have: when cards are narrow, letters shrink before words are cut. */
+  private widest(ctx: CanvasRenderingContext2D): number {
+    if (!this.need) {
+      ctx.font = `12px ${FONT}`;
+      const step = Math.ceil(this.graph.tasks / 400);
+      const widths = this.graph.keys.filter((_, i) => i % step === 0).map((key) => ctx.measureText(key).width);
+      this.need = widths.sort((a, b) => a - b)[Math.floor((widths.length - 1) * 0.95)] || 1;
+    }
+    return this.need;
   }
 
   private label(ctx: CanvasRenderingContext2D, i: number, room: number): string {

@@ -1,8 +1,20 @@
 /** The graph: an overview of groups when it is large, which opens into single tasks as one zooms in. */
 
-import { GroupPainter } from "./graph-groups";
+import { GroupPainter, NARROW } from "./graph-groups";
 import { TaskPainter } from "./graph-tasks";
-import { between, type Camera, fitted, held, type Limits, limits, lookAt, type Size, zoomAt, zoomOf } from "./scales";
+import {
+  between,
+  type Camera,
+  fitted,
+  framed,
+  held,
+  type Limits,
+  limits,
+  lookAt,
+  type Size,
+  zoomAt,
+  zoomOf,
+} from "./scales";
 import type { Graph } from "./types";
 import type { Direction, Frame, Hit, View } from "./view";
 
@@ -35,10 +47,8 @@ export class GraphView implements View {
     return this.grouped && groups ? groups : this.graph;
   }
 
-  wish(width: number): number {
-    const world = this.world;
-    const scale = Math.min(1, (width - 44) / Math.max(1, world.width));
-    return world.height * (scale * 28 >= 12 || this.grouped ? Math.max(scale, this.grouped ? 1 : 0) : 0.5) + 56;
+  wish(): number {
+    return this.world.height + 2 * 28;
   }
 
   draw(ctx: CanvasRenderingContext2D, frame: Frame): boolean {
@@ -58,9 +68,14 @@ export class GraphView implements View {
   }
 
   private rebound(): void {
-    // A box must stay readable, so the axes part earlier than for cards.
-    this.bounds = limits(this.world, this.size, this.grouped ? 11 : this.graph.cardHeight);
-    if (this.grouped) this.bounds.most = Math.max(1.3, this.bounds.least * 1.3);
+    const { groups } = this.graph;
+    if (!this.grouped || !groups) {
+      this.bounds = limits(this.graph, this.size);
+      return;
+    }
+    // Narrow boxes have their words upright, so give them height.
+    const narrow = limits(groups, this.size).floorX * groups.cardWidth < NARROW;
+    this.bounds = limits(groups, this.size, 1.3, narrow ? 1.9 : 1);
   }
 
   private fly(calm: boolean): boolean {
@@ -72,7 +87,7 @@ export class GraphView implements View {
   }
 
   private flyTo(to: Camera): void {
-    this.flight = { from: this.camera, to: held(to, this.world, this.size), began: performance.now() / 1000 };
+    this.flight = { from: this.camera, to, began: performance.now() / 1000 };
   }
 
   hit(x: number, y: number): Hit {
@@ -155,7 +170,8 @@ export class GraphView implements View {
     this.unfold();
     const [x0, y0, x1, y1] = this.graph.groups?.extent.slice(4 * group, 4 * group + 4) ?? [0, 0, 1, 1];
     const k = Math.min(1, (this.size.height - 40) / (y1 - y0), (this.size.width - 40) / (x1 - x0));
-    this.flyTo(lookAt((x0 + x1) / 2, (y0 + y1) / 2, k, this.size, this.bounds));
+    const to = lookAt((x0 + x1) / 2, (y0 + y1) / 2, k, this.size, this.bounds);
+    this.flyTo(framed(to, this.graph, this.size));
   }
 
   private unfold(): void {
@@ -166,15 +182,17 @@ export class GraphView implements View {
     this.camera = fitted(this.graph, this.size, this.bounds);
   }
 
-  reveal(task: number): void {
+  reveal(task: number, covered: number): void {
     const { graph, camera, size } = this;
     if (this.grouped) return;
+    const width = size.width - covered;
+    const half = Math.min((graph.cardWidth / 2) * camera.kx + 8, width / 2);
     const x = graph.x[task] * camera.kx + camera.tx;
     const y = graph.y[task] * camera.ky + camera.ty;
-    const inside = x > 60 && x < size.width - 60 && y > 30 && y < size.height - 30;
-    if (inside) return;
+    if (x >= half && x <= width - half && y > 24 && y < size.height - 24) return;
     this.whole = false;
-    this.flyTo(lookAt(graph.x[task], graph.y[task], zoomOf(camera), size, this.bounds));
+    const to = lookAt(graph.x[task], graph.y[task], zoomOf(camera), { ...size, width }, this.bounds);
+    this.flyTo(held(to, graph, size));
   }
 
   step(task: number, direction: Direction): number {

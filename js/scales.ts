@@ -15,8 +15,9 @@ export interface Camera {
   ty: number;
 }
 
-/** How far a camera may go. One zoom `k` drives both axes; neither goes below its floor, so that a graph of nine
- * columns and 6,000 rows fills the view: zooming in stretches y alone until both scales agree. */
+/** How far a camera may go. One zoom `k` drives both axes, and neither goes below its floor, the scale at which all of
+ * that axis fits. So a graph of nine columns and 6,000 rows fills the view, and zooming in stretches y alone until both
+ * scales agree; and a wide graph of few rows keeps its cards at full height. */
 export interface Limits {
   floorX: number;
   floorY: number;
@@ -25,15 +26,12 @@ export interface Limits {
 }
 
 const MARGIN = 22;
-/** Below this height (pixels) a card says nothing any more and the axes part. */
-const READABLE = 9;
 
-export function limits(world: Size, view: Size, cardHeight: number): Limits {
-  const fitX = Math.min(1, Math.max(1, view.width - 2 * MARGIN) / Math.max(1, world.width));
-  const fitY = Math.min(1, Math.max(1, view.height - 2 * MARGIN) / Math.max(1, world.height));
-  const even = Math.min(fitX, fitY);
-  if (even * cardHeight >= READABLE) return { floorX: 0, floorY: 0, least: even, most: 2.5 };
-  return { floorX: fitX, floorY: fitY, least: even, most: 2.5 };
+/** `tallest` is how far y may be stretched when all fits anyway. */
+export function limits(world: Size, view: Size, most = 2.5, tallest = 1): Limits {
+  const floorX = Math.min(1, Math.max(1, view.width - 2 * MARGIN) / Math.max(1, world.width));
+  const floorY = Math.min(tallest, Math.max(1, view.height - 2 * MARGIN) / Math.max(1, world.height));
+  return { floorX, floorY, least: Math.min(floorX, floorY), most };
 }
 
 const scaled = (k: number, bounds: Limits): [number, number] => [
@@ -62,12 +60,22 @@ export function lookAt(wx: number, wy: number, k: number, view: Size, bounds: Li
   return { kx, ky, tx: view.width / 2 - wx * kx, ty: view.height / 2 - wy * ky };
 }
 
-/** Kept where something can be seen: centred when the world is smaller than the view, else never past its middle. */
+/** Kept where something can be seen: an end of the world never goes past the middle of the view. */
 export function held(camera: Camera, world: Size, view: Size): Camera {
+  const axis = (t: number, k: number, length: number, room: number): number =>
+    clamp(t, Math.min(MARGIN / 2, room / 2 - length * k), Math.max(room / 2, room - length * k - MARGIN / 2));
+  return {
+    ...camera,
+    tx: axis(camera.tx, camera.kx, world.width, view.width),
+    ty: axis(camera.ty, camera.ky, world.height, view.height),
+  };
+}
+
+/** Kept inside: centred along an axis that fits, without a gap at either end along one that does not. */
+export function framed(camera: Camera, world: Size, view: Size): Camera {
   const axis = (t: number, k: number, length: number, room: number): number => {
     const extent = length * k;
-    if (extent <= room - MARGIN) return clamp(t, MARGIN / 2, Math.max(MARGIN / 2, room - extent - MARGIN / 2));
-    return clamp(t, room / 2 - extent, room / 2);
+    return extent <= room ? (room - extent) / 2 : clamp(t, room - extent - MARGIN, MARGIN);
   };
   return {
     ...camera,

@@ -19,7 +19,10 @@ const ARROWS: Record<string, Direction> = {
 };
 
 export interface SceneEvents {
+  /** A click on a task, or beside all (-1). */
   select(task: number): void;
+  /** An arrow key led here. */
+  walk(task: number): void;
   hover(hit: Hit, x: number, y: number): void;
   enter(task: number): void;
   escape(): void;
@@ -32,6 +35,8 @@ export class Scene {
   state: DagState | null = null;
   selection = -1;
   matches: Uint8Array | null = null;
+  /** Pixels at the right that lie under the drawer. */
+  covered = 0;
   /** Frames drawn so far, and seconds spent in drawing: for measuring. */
   frames = 0;
   spent = 0;
@@ -121,6 +126,7 @@ export class Scene {
       hover: this.hover,
       matches: this.matches,
       t: clock(state, performance.now() / 1000),
+      covered: this.covered,
       moving: this.moving,
       calm: calm(),
       dpr: this.dpr,
@@ -208,7 +214,7 @@ export class Scene {
     this.touch(() => this.view?.fit());
   }
 
-  private touch(gesture: () => void): void {
+  touch(gesture: () => void): void {
     this.gesture = performance.now() / 1000;
     gesture();
     this.invalidate();
@@ -232,7 +238,6 @@ export class Scene {
   private step(direction: Direction): void {
     const next = this.view?.step(this.selection, direction) ?? -1;
     if (next < 0) return;
-    this.events.select(next);
-    this.touch(() => this.view?.reveal(next));
+    this.events.walk(next);
   }
 }

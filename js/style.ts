@@ -8,6 +8,11 @@ export const CSS = `
 .dagnb-title{flex:1 1 260px;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .dagnb-title b{font-weight:600}
 .dagnb-title span{color:var(--dagnb-quiet)}
+.dagnb-outcome{flex:none;white-space:nowrap;font-weight:600;font-variant-numeric:tabular-nums}
+.dagnb-outcome:empty{display:none}
+.dagnb-key{display:inline-flex;align-items:center;gap:5px;padding:0 5px;max-width:160px;overflow:hidden;white-space:nowrap}
+.dagnb-swatch{width:10px;height:10px;border-radius:2px;flex:none}
+.dagnb-rule{width:0;height:13px;flex:none}
 .dagnb-tools{display:flex;align-items:center;gap:6px}
 .dagnb button{font:inherit;color:var(--dagnb-text);background:transparent;border:1px solid var(--dagnb-border);
  border-radius:6px;height:26px;padding:0 9px;cursor:pointer;line-height:1}

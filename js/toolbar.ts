@@ -24,8 +24,8 @@ const MODES: [Mode, string][] = [
 /** Left to right in progress bar and chips. */
 const ORDER = [3, 7, 2, 4, 5, 6, 1, 0];
 
-/** `10 tasks · forecast 41 s on 8 workers · best possible 34 s`, or what the run has come to. */
-export function headline(header: Header, state: DagState | null, summary: Summary): string {
+/** `10 tasks · forecast 41 s on 8 workers · best possible 34 s`. */
+export function headline(header: Header): string {
   const parts = [plural(header.tasks, "task")];
   const on = header.workers ? ` on ${plural(header.workers, "worker")}` : "";
   if (header.forecast !== null && header.has_seconds) {
@@ -34,9 +34,12 @@ export function headline(header: Header, state: DagState | null, summary: Summar
   } else {
     parts.push(`no forecast yet${on}`);
   }
-  const outcome = state?.run ? outcomeOf(state, summary) : savedOutcome(summary);
-  if (outcome) parts.push(outcome);
   return parts.join(" · ");
+}
+
+/** `running: 3 of 10`, `done in 41 s`, or nothing before a run. */
+export function outcome(state: DagState | null, summary: Summary): string {
+  return state?.run ? outcomeOf(state, summary) : savedOutcome(summary);
 }
 
 function outcomeOf(state: DagState, summary: Summary): string {
@@ -62,6 +65,7 @@ export class Toolbar {
   readonly progress = make("div", { class: "dagnb-progress", hidden: true });
   readonly input: HTMLInputElement;
   private readonly title = make("div", { class: "dagnb-title" });
+  private readonly outcome = make("div", { class: "dagnb-outcome" });
   private readonly run: HTMLButtonElement;
   private readonly cancel: HTMLButtonElement;
   private readonly tabs: HTMLButtonElement[];
@@ -97,7 +101,7 @@ export class Toolbar {
       button("⤢", "Zoom to fit (0)", () => events.fit()),
       this.input,
     );
-    this.head = make("div", { class: "dagnb-head" }, this.title, tools);
+    this.head = make("div", { class: "dagnb-head" }, this.title, this.outcome, tools);
     this.foot = make("div", { class: "dagnb-foot" }, this.chips, this.said);
   }
 
@@ -123,18 +127,19 @@ export class Toolbar {
   update(header: Header, mode: Mode, state: DagState | null, summary: Summary, theme: Theme): void {
     const live = state?.runState === "running";
     const can = (name: string): boolean => state !== null && header.actions.includes(name);
-    this.title.replaceChildren(make("b", {}, header.name), make("span", {}, ` · ${headline(header, state, summary)}`));
+    this.title.replaceChildren(make("b", {}, header.name), make("span", {}, ` · ${headline(header)}`));
+    this.outcome.textContent = outcome(state, summary);
     this.title.title = this.title.textContent ?? "";
     this.run.hidden = live || !can("run");
     this.cancel.hidden = !live || !can("cancel");
     this.tabs.forEach((tab, i) => {
       tab.setAttribute("aria-selected", String(MODES[i][0] === mode));
     });
-    if (state) this.counts(state, theme);
+    if (state) this.counts(state, theme, mode);
   }
 
-  private counts(state: DagState, theme: Theme): void {
-    const shown = `${state.counts.join()}/${state.run}/${theme.page}`;
+  private counts(state: DagState, theme: Theme, mode: Mode): void {
+    const shown = `${state.counts.join()}/${state.run}/${theme.page}/${mode}/${this.input.value}`;
     if (shown === this.drawn) return;
     this.drawn = shown;
     const total = Math.max(1, state.graph.tasks);
@@ -147,10 +152,10 @@ export class Toolbar {
       style.width = s === undefined ? "0" : `${(100 * state.counts[s]) / total}%`;
       if (s !== undefined) style.background = theme.tones[s].strong;
     });
-    this.renderChips(state, theme);
+    this.renderChips(state, theme, mode);
   }
 
-  private renderChips(state: DagState, theme: Theme): void {
+  private renderChips(state: DagState, theme: Theme, mode: Mode): void {
     const now = this.input.value.trim();
     const chips = (state.run ? ORDER : []).filter((s) => state.counts[s]);
     this.chips.replaceChildren(
@@ -159,8 +164,7 @@ export class Toolbar {
         const click = (): void => {
           this.input.value = this.input.value.trim() === query ? "" : query;
           this.events.search(this.input.value);
-          this.drawn = "";
-          this.counts(state, theme);
+          this.counts(state, theme, mode);
         };
         return make(
           "button",
@@ -170,14 +174,30 @@ export class Toolbar {
         );
       }),
     );
-    if (!state.run) this.chips.replaceChildren(...legend(state));
+    if (!state.run) this.chips.append(planText(state));
+    if (mode === "plan") this.chips.append(...legend(state, theme));
   }
 }
 
 /** Before a run the foot tells what the plan is. */
-function legend(state: DagState): (Node | string)[] {
-  const { plan } = state;
-  if (!plan) return ["no plan yet"];
-  const units = plan.has_seconds ? "" : ", in task units";
-  return [make("span", {}, `planned by ${plan.planner}${units}`)];
+function planText({ plan }: DagState): string {
+  if (!plan) return "no plan yet";
+  return `planned by ${plan.planner}${plan.has_seconds ? "" : ", in task units"}`;
+}
+
+/** What colours and lines of the Gantt mean. */
+function legend({ graph, plan }: DagState, theme: Theme): HTMLElement[] {
+  if (!plan) return [];
+  const kinds = graph.kinds.slice(0, theme.kinds.length).map((kind, i) => {
+    const swatch = make("i", { class: "dagnb-swatch" });
+    swatch.style.background = theme.kinds[i];
+    return make("span", { class: "dagnb-key" }, swatch, kind);
+  });
+  const rule = (style: string, colour: string, text: string): HTMLElement => {
+    const swatch = make("i", { class: "dagnb-rule" });
+    swatch.style.borderLeft = `2px ${style} ${colour}`;
+    return make("span", { class: "dagnb-key" }, swatch, text);
+  };
+  const best = plan.lower_bound === null ? [] : [rule("dotted", theme.tones[3].strong, "best possible")];
+  return [...kinds, ...best, rule("dashed", theme.quiet, "planned end")];
 }

@@ -1,4 +1,4 @@
-/** What travels between kernel and browser, and what the views draw. Mirrors dagnb/widgets/feed.py and snapshot.py. */
+/** What travels between kernel and browser, and what the views draw. Mirrors dagnb/widgets/snapshot.py and feed.py. */
 
 /** The life of a task; the numbers are those of `TaskState` in dagnb/trace/events.py. */
 export const STATES = ["waiting", "ready", "running", "done", "failed", "skipped", "cancelled", "cached"] as const;

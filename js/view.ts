@@ -20,6 +20,8 @@ export interface Frame {
   matches: Uint8Array | null;
   /** Seconds since the run was submitted. */
   t: number;
+  /** Pixels at the right that lie under the drawer. */
+  covered: number;
   /** A gesture is under way: what is costly may wait. */
   moving: boolean;
   calm: boolean;
@@ -33,14 +35,14 @@ export interface View {
   pan(dx: number, dy: number): void;
   zoom(factor: number, x: number, y: number): void;
   fit(): void;
-  /** Bring a task into sight. */
-  reveal(task: number): void;
+  /** Bring a task into sight, when `covered` pixels at the right lie under the drawer. */
+  reveal(task: number, covered: number): void;
   /** A group was clicked: true when that opened it. */
   open(group: number): void;
   /** The task next to `task` (or the first), -1 for none. */
   step(task: number, direction: Direction): number;
   /** Height in pixels at which everything is readable. */
-  wish(width: number): number;
+  wish(): number;
 }
 
 export function taskOf(hit: Hit): number {

@@ -27,7 +27,7 @@ from .handle import Handle, HandleOwner
 from .naming import Text, places, ranked, root_of, text_of_frame
 from .ownership import owners, resolve
 from .recording import MISSING, Block, Recording
-from .task import Task, newest
+from .task import CHANGES, Task, newest
 
 
 class GraphBuilder:
@@ -44,6 +44,7 @@ class GraphBuilder:
         self.cells: dict[str, Recording] = {}
         self.notes: list[str] = []
         self._made: Assembly | None = None
+        self._looked = (0, 0)
         self._open: list[tuple[Recording, FrameType]] = []
         self._tokens: dict[Recording, Token[Recorder | None]] = {}
 
@@ -74,7 +75,7 @@ class GraphBuilder:
         rec = self.cells.get(execution.cell)
         before = dict(ns)
         if rec is not None and rec.execution is execution:  # a second block in the same execution extends the first
-            rec.closed, rec.file, hide = False, file, False
+            rec.closed, rec.file, rec.thread, hide = False, file, threading.get_ident(), False
         else:
             rec = Recording(self, execution, file)
         rec.block = Block(ns, text, len(rec.fns), before, scope.hide(rec, self.cells, ns) if hide else {})
@@ -243,10 +244,10 @@ class GraphBuilder:
         if who is not None:
             rec = self.cells[who]
             return [Handle(rec, i, select) for path, (i, select) in rec.bound.items() if root_of(path) == place]
-        kind = [self._handle(i) for i in range(len(made.names)) if self._handle(i).kind == place]
+        kind = [handle for handle in map(self._handle, range(len(made.names))) if handle.kind == place]
         if kind:
             return kind
-        words = [*made.names, *owners(self.cells)]
+        words = dict.fromkeys((*made.names, *owners(self.cells)))
         raise UnknownNameError(
             f"{self.name} has no node {place}.\n  {near(place, words) or 'It has ' + _some(made.names)}"
         )
@@ -263,7 +264,7 @@ class GraphBuilder:
         return self._handle(made.names.index(place)) if place in made.names else None
 
     def _handle(self, number: int) -> Handle[Any]:
-        return Handle(*self._assembly().node(number))
+        return Handle(*self._assembly().call(number))
 
     def handle(self, number: int) -> Handle[Any]:
         """The handle of task `number` of the present graph."""
@@ -276,16 +277,18 @@ class GraphBuilder:
             raise refusal(
                 f"{handle.name} is being recorded: it has no value yet.", f"End the body, then run {self.name}."
             )
-        why = f"it was made by a run of {rec.execution.label} that failed"
-        if not rec.failed and handle._index not in rec.void:
-            found = resolve(handle, self.cells, owners(self.cells))
-            if not isinstance(found, str):
-                number = int(self._assembly().number[found[0]][found[1]])
-                if number >= 0:
-                    return TaskRef(number, found[2])
-                found = "nothing uses it, and its name was taken over"
-            why = found
-        raise NotRunError(f"{handle.name} is not in {self.name} any more: {why}.\n  Run {rec.execution.label} again.")
+        label = CELLS.labels.get(rec.execution.cell, rec.execution.label)
+        if rec.failed or handle._index in rec.void:
+            what = f"this handle was made by a run of {rec.execution.label} that failed"
+            raise NotRunError(f"{what}.\n  Run that cell again.")
+        found = resolve(handle, self.cells, owners(self.cells))
+        if isinstance(found, str):
+            raise NotRunError(f"{self.name} has no longer {found}.\n  Run {label} again, or define it.")
+        number = self._assembly().node(found[0], found[1])
+        if number < 0:
+            what = f"{handle.name} is not in {self.name} any more: nothing uses it, and its name was taken over"
+            raise NotRunError(f"{what}.\n  Run {label} again.")
+        return TaskRef(number, found[2])
 
     def key(self, handle: Handle[Any]) -> str:
         """The name of a handle's task in the present graph. Raises NotRunError as `locate` does."""
@@ -297,9 +300,12 @@ class GraphBuilder:
             self._made = None
 
     def _assembly(self) -> Assembly:
-        made = self._made
-        if made is None or not all(_same(newest(task), used) for task, used in made.current.items()):
-            self._made = made = assemble(self.name, self.cells)
+        made, state = self._made, (CELLS.number, CHANGES[0])
+        if made is not None and state != self._looked:  # definitions may have changed since
+            made = made if all(_same(newest(task), used) for task, used in made.current.items()) else None
+        if made is None:
+            made = assemble(self.name, self.cells)
+        self._made, self._looked = made, state
         return made
 
 

@@ -61,6 +61,8 @@ def _flatten(rec: Recording) -> tuple[Ints, Ints, tuple[Handle[Any], ...]]:
     need: list[int] = []
     foreign: list[Handle[Any]] = []
     for i, deps in enumerate(rec.deps):
+        if i in rec.void:
+            continue
         if type(deps) is Handle and deps._rec is rec:
             owner.append(i)
             need.append(deps._index)

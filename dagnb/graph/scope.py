@@ -22,21 +22,26 @@ HEAVY = 64_000_000
 
 
 def hide(rec: Recording, cells: Recordings, ns: MutableMapping[str, Any]) -> dict[str, Any]:
-    """Take away what the cell must not see; variable → what was put in its place (MISSING: nothing)."""
+    """Take away what the cell must not see; variable → what was put in its place (MISSING: nothing).
+
+    A variable that holds a handle of another DAG has this DAG's own value in the body, where it has one.
+    """
     cell = rec.execution.cell
+    out = followers(cells, cell) if cell in cells else {cell}
+    made = {id(v): r for r in cells.values() for v in r.roots.values() if type(v) is not Handle}
     hidden: dict[str, Any] = {}
-    if cell not in cells:
-        return hidden
-    out = followers(cells, cell)
-    containers = {id(v): r for r in cells.values() for v in r.roots.values() if type(v) is not Handle}
     for name, value in list(ns.items()):
-        owner = value._rec if type(value) is Handle else containers.get(id(value))
-        if owner is None or owner.builder is not rec.builder or owner.execution.cell not in out or name[0] == "_":
+        owner: Recording | None = value._rec if type(value) is Handle else made.get(id(value))
+        if owner is None or name[0] == "_":
+            continue
+        own = owner.builder is rec.builder
+        if own and owner.execution.cell not in out:
             continue
         below = [r for k, r in cells.items() if k not in out and name in r.roots]
         newest = max(below, key=lambda r: r.execution.number, default=None)
-        put(ns, name, newest.roots[name] if newest else owner.shadowed.get(name, MISSING))
-        hidden[name] = ns.get(name, MISSING)
+        if own or newest is not None:
+            put(ns, name, newest.roots[name] if newest else owner.shadowed.get(name, MISSING))
+            hidden[name] = ns.get(name, MISSING)
     return hidden
 
 

@@ -23,6 +23,9 @@ R = TypeVar("R")
 #: (cell or module, qualified name) → its newest definition
 DEFINITIONS: dict[tuple[str, str], Task[..., Any]] = {}
 
+#: how many definitions there were; as long as it stays, a graph need not look whether a newer one took over
+CHANGES = [0]
+
 _recording = ACTIVE.get
 
 
@@ -57,6 +60,7 @@ class Task(Generic[P, R]):
         self.follow = isinstance(fn, FunctionType) and "<" not in qualname and self._register()
 
     def _register(self) -> bool:
+        CHANGES[0] += 1
         older = DEFINITIONS.get(self.key)
         again = older is not None and older.run == self.run
         if older is not None and again and (older.fn is not self.fn or older.given != self.given):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import sys
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import BuildError, place
 from dagnb.graph.cells import CELLS
 from dagnb.graph.handle import Handle
 from dagnb.graph.naming import Text
-from dagnb.session.dag import Dag
+from dagnb.session.dag import builder_of
 
 from .tracebacks import begin_at
+
+if TYPE_CHECKING:
+    from dagnb.session.dag import Dag
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _AWAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith)
@@ -22,14 +25,15 @@ _AWAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith)
 def run_body(shell: Any, dag: Dag, line: str, cell: str) -> None:
     """Record `cell` into `dag`, with the notebook's variables as its own.
 
-    Lines count from `%%dag` = 1, and the code has the file name of the cell, so tracebacks and `inspect` find it. An error
-    leaves the DAG and the variables as they were. Raises BuildError, and whatever the body raises.
+    Lines count from `%%dag` = 1, and the code has the file name of the cell, so tracebacks and `inspect` find it. An
+    error leaves the DAG and the variables as they were. Raises BuildError, and whatever the body raises.
     """
-    source = "\n" + shell.transform_cell(cell)  # the empty line stands for `%%dag …`
+    blank = len(cell) - len(cell.lstrip())  # IPython takes away empty lines at the beginning: they count all the same
+    source = "\n" * (1 + cell.count("\n", 0, blank)) + shell.transform_cell(cell)  # and one for `%%dag …`
     file = shell.compile.cache(source, _number(), raw_code=f"%%dag {line}\n{cell}")
     tree = _parse(shell, source, file)
     codes = _compile(shell, tree, file)
-    builder = dag._builder  # noqa: SLF001 -- the magic and the `with` form are one
+    builder = builder_of(dag)
     recording = builder.begin(shell.user_ns, file, Text.of(tree, cell))
     try:
         _execute(codes, shell.user_ns)
@@ -60,7 +64,7 @@ def _parse(shell: Any, source: str, file: str) -> ast.Module:
     try:
         tree: ast.Module = shell.transform_ast(shell.compile.ast_parse(source, filename=file))
     except SyntaxError as error:
-        raise _syntax(error, file) from None
+        raise _syntax(_worded(source, file) or error, file) from None
     if (node := _top_level_await(tree)) is not None:
         raise BuildError(
             "await is not possible in a %%dag cell: a magic is synchronous.\n"
@@ -79,6 +83,15 @@ def _compile(shell: Any, tree: ast.Module, file: str) -> tuple[CodeType, CodeTyp
         return shell.compile(ast.Module(body, []), file, "exec"), last
     except SyntaxError as error:  # what only the compiler sees: `return` outside of a function
         raise _syntax(error, file) from None
+
+
+def _worded(source: str, file: str) -> SyntaxError | None:
+    """The error as Python words it: IPython's compiler calls many of them "incomplete input"."""
+    try:
+        ast.parse(source, file)
+    except SyntaxError as error:
+        return error
+    return None
 
 
 def _syntax(error: SyntaxError, file: str) -> BuildError:

@@ -1,4 +1,4 @@
-"""Cells of IPython, told to the registry that names and errors read: which cell runs, and what its code's file is called."""
+"""Cells of IPython, told to the registry that names and errors read: which cell runs, what its file is called."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dagnb.graph.cells import CELLS, Execution
 class CellWatch:
     """Follows the executions of one shell.
 
-    The front end's cell id makes an execution *that* cell's; without one (nbclient, a terminal) each execution is a cell of
-    its own. The compiler's `cache` is wrapped because it alone knows both the file name and the n of `In[n]`: the counter
-    of the shell is one ahead inside a cell on IPython 9, and not on 8.
+    The front end's cell id makes an execution *that* cell's; without one (nbclient, a terminal) each execution is a
+    cell of its own. The compiler's `cache` is wrapped because it alone knows both the file name and the n of `In[n]`:
+    the counter of the shell is one ahead inside a cell on IPython 9, and not on 8.
     """
 
     def __init__(self, shell: Any, deleted: Callable[[str], None]) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from dagnb.errors import DagnbError
 from dagnb.graph.cells import CELLS, Execution
-from dagnb.session import registry
-from dagnb.session.dag import Dag
+from dagnb.session import lives, registry
+from dagnb.session.dag import Dag, builder_of
 from dagnb.session.twins import run_line
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 #: Panels that a kernel keeps alive; the oldest are closed, and show their static picture from then on.
 PANELS = 24
-#: Bytes up to which a picture is stored twice: as HTML, which untrusted notebooks show too, and as SVG for other readers.
+#: Seconds between two lines of progress where there is no widget.
+TICK = 0.5
+#: Characters up to which a picture is kept twice: in HTML, which untrusted notebooks show too, and as SVG.
 TWICE = 80_000
 #: Set to 0 where no front end will ever look: only the static output is made.
 WIDGET = "DAGNB_WIDGET"
@@ -33,8 +35,10 @@ WIDGET = "DAGNB_WIDGET"
 _SAFE = " !$&'()*+,-./:;=?@[]_`{|}~^<>"
 
 
-def static_bundle(graph: TaskGraph, plan: Plan | None, timeline: Timeline | None, mark: str) -> dict[str, str]:
-    """text/plain, text/html and, unless it is large, image/svg+xml.
+def static_bundle(
+    graph: TaskGraph, plan: Plan | None, timeline: Timeline | None, mark: str, *, svg: bool = True
+) -> dict[str, str]:
+    """text/plain, text/html and, if it is wanted and not large, image/svg+xml.
 
     The HTML holds the picture as an image: JupyterLab strips inline SVG from notebooks that it does not trust, but
     shows images. The live widget hides the element that carries its `mark`.
@@ -42,9 +46,9 @@ def static_bundle(graph: TaskGraph, plan: Plan | None, timeline: Timeline | None
     from dagnb.widgets.static import figure_svg, text_summary
 
     text = text_summary(graph, plan, timeline)
-    svg = figure_svg(graph, plan, timeline)
-    bundle = {"text/plain": text, "text/html": _html(svg, text.partition("\n")[0], mark)}
-    return bundle | {"image/svg+xml": svg} if len(svg) <= TWICE else bundle
+    picture = figure_svg(graph, plan, timeline)
+    bundle = {"text/plain": text, "text/html": _html(picture, text.partition("\n")[0], mark)}
+    return bundle | {"image/svg+xml": picture} if svg and len(picture) <= TWICE else bundle
 
 
 def _html(svg: str, alt: str, mark: str) -> str:
@@ -62,10 +66,11 @@ class Panel:
 
     mark       ties the static output to the live widget
     execution  the execution of the cell that it stands in
+    svg        whether its picture is saved as SVG too: not for a run, whose DAG has that in its own cell
     """
 
-    def __init__(self, shell: Any, dag: Dag, plan: Plan | None) -> None:
-        self.shell, self.dag = shell, dag
+    def __init__(self, shell: Any, dag: Dag, plan: Plan | None, *, svg: bool = True) -> None:
+        self.shell, self.dag, self.svg = shell, dag, svg
         self.execution: Execution = CELLS.now()
         self.mark = f"dagnb-{secrets.token_hex(4)}"
         self.plan = plan
@@ -89,6 +94,23 @@ class Panel:
         """The picture goes live."""
         self.run, self.plan = run, run.plan
         self._follow(run)
+
+    def tell(self, text: str) -> None:
+        """One line in the place of the picture while a run goes on; for terminals that follow a notebook."""
+        with self._lock:
+            if not lives.live(self.run):  # its picture may be there already, and must stay
+                return
+            self.shell.display_pub.publish(
+                data={"text/plain": text}, metadata={}, transient={"display_id": self.mark}, update=True
+            )
+            self.shown = ""
+
+    def redraw(self, plan: Plan | None) -> None:
+        """The DAG has grown in the same cell."""
+        self.plan, self.run = plan, None
+        if self.widget is not None and plan is not None:
+            self.widget.show_plan(plan, self.dag.graph)
+        self.refresh()
 
     def refresh(self) -> None:
         """Bring the static output up to date, from any thread: it lands in its own cell, by its display id."""
@@ -124,15 +146,14 @@ class Panel:
             if update and bundle["text/plain"] == self.shown:
                 return
             self.shown = bundle["text/plain"]
-            self.shell.display_pub.publish(
-                data=bundle, metadata={}, transient={"display_id": self.mark}, update=update
-            )
+            self.shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": self.mark}, update=update)
 
     def _bundle(self) -> dict[str, str]:
         if self.run is not None:
-            return static_bundle(self.run.graph, self.plan, self.run.timeline, self.mark)
+            actual = None if lives.live(self.run) else self.run.timeline
+            return static_bundle(self.run.graph, self.plan, actual, self.mark, svg=self.svg)
         try:
-            return static_bundle(self.dag.graph, self.plan, None, self.mark)
+            return static_bundle(self.dag.graph, self.plan, None, self.mark, svg=self.svg)
         except DagnbError as error:  # the cells together make no graph: told here, refused at the plan
             return {"text/plain": str(error)}
 
@@ -142,6 +163,11 @@ def has_front_end(shell: Any) -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
+def in_a_cell() -> bool:
+    """Whether output would land in a cell that is running: not in a thread, not in a callback."""
+    return bool(CELLS.stack) and threading.current_thread() is threading.main_thread()
+
+
 class View:
     """All panels of this kernel; hears of runs from the session."""
 
@@ -149,16 +175,18 @@ class View:
         self.shell = shell
         self.panels: list[Panel] = []
 
-    def show(self, dag: Dag, *, planner: object = None, workers: int | None = None, plan: Plan | None = None) -> Panel:
-        """A panel in the cell that is running, with a plan if one can be made."""
-        if plan is None:
-            try:
-                plan = dag.plan(planner, workers=workers)
-            except DagnbError:
-                if planner is not None or not dag._builder.problems:  # noqa: SLF001 -- else the panel says why
-                    raise
-        run = dag.last if dag.last is not None and not dag._builder.problems and dag.last.graph is dag.graph else None  # noqa: SLF001
-        return self._add(Panel(self.shell, dag, plan), run if planner is None and workers is None else None)
+    def show(self, dag: Dag, *, planner: object = None, workers: int | None = None) -> Panel:
+        """A panel in the cell that is running: the last run if the DAG is as it was then, else a plan."""
+        if builder_of(dag).problems:
+            return self._add(Panel(self.shell, dag, None), None)
+        said = planner is not None or workers is not None
+        run = dag.last if not said and dag.last is not None and dag.last.graph is dag.graph else None
+        plan = run.plan if run is not None else dag.plan(planner, workers=workers)
+        return self._add(Panel(self.shell, dag, plan), run)
+
+    def show_plan(self, dag: Dag, plan: Plan) -> Panel:
+        """A panel with one plan."""
+        return self._add(Panel(self.shell, dag, plan), None)
 
     def _add(self, panel: Panel, run: Run | None) -> Panel:
         cell = panel.execution.cell
@@ -168,8 +196,6 @@ class View:
                 self.panels.remove(old)
                 old.close()
         self.panels.append(panel)
-        if run is not None:
-            panel.plan = run.plan
         panel.show(run)
         return panel
 
@@ -177,20 +203,49 @@ class View:
         """The panels of one DAG."""
         return (panel for panel in tuple(self.panels) if panel.dag is dag)
 
-    def started(self, dag: Dag, run: Run, /, *, quiet: bool) -> None:
-        """Every panel of the DAG goes live; the cell that runs it gets one if it has none."""
+    def recorded(self, dag: Dag, /) -> None:
+        """A `with` block shows what a `%%dag` cell shows; further blocks in one cell are drawn into the same picture."""
+        if not in_a_cell():
+            return
+        for note in builder_of(dag).notes:
+            print(note)  # noqa: T201 -- the output of the user's own cell
+        here = self.here(dag)
+        if here is None:
+            self.show(dag)
+        else:
+            here.redraw(None if builder_of(dag).problems else dag.plan())
+
+    def here(self, dag: Dag) -> Panel | None:
+        """The panel of a DAG in the cell that is running."""
+        return next((p for p in self.of(dag) if p.execution is CELLS.now()), None)
+
+    def starting(self, dag: Dag, plan: Plan, /, *, quiet: bool) -> None:
+        """The cell that runs a DAG gets a panel if it has none."""
+        if in_a_cell() and not quiet and self.here(dag) is None:
+            self._add(Panel(self.shell, dag, plan, svg=not any(self.of(dag))), None)
+
+    def started(self, dag: Dag, run: Run, /) -> None:
+        """Every panel of the DAG goes live."""
         for panel in self.of(dag):
             panel.follow(run)
-        here = threading.current_thread() is threading.main_thread() and bool(CELLS.stack)
-        if here and not quiet and not any(p.execution is CELLS.now() for p in self.of(dag)):
-            self._add(Panel(self.shell, dag, run.plan), run)
+        if os.environ.get(WIDGET) == "0" and has_front_end(self.shell):
+            threading.Thread(target=self._tick, args=(dag, run), name="dagnb-tick", daemon=True).start()
+
+    def _tick(self, dag: Dag, run: Run) -> None:
+        """Without a widget: a line twice a second, so that `dagnb run` can show how it stands."""
+        done = threading.Event()
+        run.on_end(lambda *_: done.set())
+        while not done.wait(TICK):
+            for panel in self.of(dag):
+                if panel.run is run:
+                    panel.tell(f"{dag.name} · {run_line(run)}")
 
     def ended(self, dag: Dag, run: Run, /) -> None:
         """The static pictures show how it went."""
         for panel in self.of(dag):
             if panel.run is run:
                 panel.refresh()
-        terminal = not has_front_end(self.shell) and threading.current_thread() is threading.main_thread()
+        terminal = not has_front_end(self.shell) and in_a_cell()
         if terminal and any(panel.run is run for panel in self.of(dag)):
             print(f"{dag.name} · {run_line(run)}")  # noqa: T201 -- a terminal
 
@@ -203,7 +258,7 @@ class View:
 def register(shell: Any, view: View) -> None:
     """How Dag, Run and Plan show themselves as the last value of a cell."""
     formatter = shell.display_formatter
-    formatter.ipython_display_formatter.for_type(Dag, lambda dag: view.show(dag) and None)
+    formatter.ipython_display_formatter.for_type(Dag, lambda dag: _show_dag(view, dag))
     formatter.ipython_display_formatter.for_type_by_name("dagnb.runtime.run", "Run", lambda run: _show_run(view, run))
     formatter.mimebundle_formatter.for_type_by_name("dagnb.planning.plan", "Plan", _plan_bundle)
 
@@ -212,9 +267,17 @@ def unregister(shell: Any) -> None:
     """Take `register` back."""
     formatter = shell.display_formatter
     formatter.ipython_display_formatter.pop(Dag, None)
-    for module, name, table in (("dagnb.runtime.run", "Run", "ipython_display"), ("dagnb.planning.plan", "Plan", "mimebundle")):
+    for module, name, table in (
+        ("dagnb.runtime.run", "Run", "ipython_display"),
+        ("dagnb.planning.plan", "Plan", "mimebundle"),
+    ):
         found = getattr(formatter, f"{table}_formatter")
         found.deferred_printers.pop((module, name), None)
+
+
+def _show_dag(view: View, dag: Dag) -> None:
+    """As `%dag show` does."""
+    view.show(dag)
 
 
 def _show_run(view: View, run: Run) -> None:
@@ -232,7 +295,7 @@ def _show_run(view: View, run: Run) -> None:
 def _plan_bundle(plan: Plan, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG001 -- IPython's
     """Text and picture of a plan whose DAG is still as it was; else its text."""
     for dag in registry.dags().values():
-        problems = dag._builder.problems  # noqa: SLF001 -- a formatter must not raise
+        problems = builder_of(dag).problems
         if not problems and dag.graph.fingerprint == plan.graph_fingerprint:
             return static_bundle(dag.graph, plan, None, f"dagnb-{secrets.token_hex(4)}")
     return {"text/plain": repr(plan)}

@@ -101,7 +101,9 @@ def parse(line: str, options: Sequence[Option], *, where: str, words: int) -> Pa
         option = _find(flag, options, where)
         if not option.value and given:
             raise _refuse(f"{flag} takes no value.", where, f"Write {flag} alone.")
-        values[option.name] = _value(option, flag, inline if given else next(rest, None), where) if option.value else True
+        values[option.name] = (
+            _value(option, flag, inline if given else next(rest, None), where) if option.value else True
+        )
     if len(plain) > words:
         raise _refuse(f"{plain[words]!r} is one word too many.", where, f"{where}? lists what it takes.")
     return Parsed(tuple(plain), values)

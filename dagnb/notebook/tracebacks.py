@@ -1,4 +1,4 @@
-"""What the notebook shows of an error: dagnb's own are text alone; an error in a `%%dag` body begins at the body's line.
+"""What the notebook shows of an error: dagnb's own are text alone; one in a `%%dag` body begins at its line there.
 
 Both go through `_render_traceback_`, the method by which IPython lets an exception say how it is shown. The error is
 raised all the same, so every one of them stops Run All.

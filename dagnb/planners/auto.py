@@ -50,6 +50,8 @@ class Auto:
 
 def worthwhile(graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> bool:
     """Whether weighing plans costs less than its share of any run of this graph."""
-    if not estimates.has_seconds:
+    cost = COST * len(graph)
+    longest = float(estimates.mean.sum()) / min(w.speed for w in cluster.workers)  # all in a row on the slowest
+    if not estimates.has_seconds or cost > SHARE * longest:
         return False
-    return COST * len(graph) <= SHARE * best_possible(graph, cluster, estimates)
+    return cost <= SHARE * best_possible(graph, cluster, estimates)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dagnb.graph.analysis import upward_order, upward_rank
 from dagnb.planning.plan import Plan
 
@@ -26,4 +28,5 @@ class Free:
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """One pass over the graph."""
         order = upward_order(upward_rank(graph, estimates.mean))
-        return Plan.build(graph, cluster, estimates, worker=[-1] * len(graph), sequence=order, planner="free")
+        nobody = np.full(len(graph), -1)
+        return Plan.build(graph, cluster, estimates, worker=nobody, sequence=order, planner="free")

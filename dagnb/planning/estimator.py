@@ -70,14 +70,15 @@ def estimate(graph: TaskGraph) -> Estimates:
     declared one is measured in the mean of the declared, so that their proportions stay. Raises ValueError for a
     declared number that is negative or infinite.
     """
-    declared = ~np.isnan(graph.duration)
-    _refuse("duration", graph.duration[declared])
-    mean = np.where(declared, graph.duration, 1.0)
+    guess = np.asarray(graph.duration, np.float64)
+    declared = ~np.isnan(guess)
+    _refuse("duration", guess[declared])
+    mean = np.where(declared, guess, 1.0)
     has_seconds = bool(declared.all()) and len(graph) > 0
     if not has_seconds and declared.any():
         unit = mean[declared].mean()
         mean[declared] = mean[declared] / unit if unit > 0 else 0.0
-    size = np.nan_to_num(graph.size, nan=0.0, posinf=np.inf)
+    size = np.nan_to_num(np.asarray(graph.size, np.float64), nan=0.0, posinf=np.inf)
     _refuse("size", size)
     for column in (mean, size):
         column.flags.writeable = False

@@ -10,6 +10,8 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .engine import NONE, Engine, Policy
 
 if TYPE_CHECKING:
@@ -21,14 +23,15 @@ class ObeyPlan(Policy):
     """The policy of a plan. Tasks are handled by rank: their place in the order (priority, order, number)."""
 
     def __init__(self, plan: Plan, cluster: Cluster) -> None:
-        assignments = plan.assignments
-        n, index = len(assignments), cluster.index
-        self._task = sorted(range(n), key=lambda i: (assignments[i].priority, assignments[i].order))
-        self._rank = [0] * n
-        for rank, task in enumerate(self._task):
-            self._rank[task] = rank
-        self._worker = [NONE if a.worker is None else index[a.worker] for a in assignments]
-        self._preload = {i: a.annotations.preload for i, a in enumerate(assignments) if a.annotations}
+        columns = plan.columns
+        by_rank = np.lexsort((columns.order, columns.priority))  # stable, so the number decides last
+        rank = np.empty(len(columns), np.int64)
+        rank[by_rank] = np.arange(len(columns))
+        number = np.array([*(cluster.index[worker] for worker in columns.ids), NONE])
+        self._task: list[int] = by_rank.tolist()
+        self._rank: list[int] = rank.tolist()
+        self._worker: list[int] = number[columns.worker].tolist()
+        self._preload = {task: note.preload for task, note in columns.notes.items()}
         self._own: list[list[int]] = [[] for _ in cluster.workers]  # heaps of ranks
         self._fresh: list[list[int]] = [[] for _ in cluster.workers]  # nobody's, made ready here just now
         self._shared: list[int] = []  # heap of ranks: nobody's

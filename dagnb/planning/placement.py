@@ -130,6 +130,9 @@ class Inputs:
         end, worker = self.end, self.worker
         if not self._travels or not needed:
             return max([end[u] for u in needed], default=0.0), -1, 0.0, {}
+        if len(needed) == 1:  # so common that it has a way of its own
+            (u,) = needed
+            return end[u] + self._transfer[u], worker[u], 0.0, {worker[u]: end[u]}
         local: dict[int, float] = {}
         sent: dict[int, float] = {}
         for u in needed:

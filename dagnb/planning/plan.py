@@ -9,20 +9,30 @@ from __future__ import annotations
 import base64
 import json
 import math
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from dagnb.errors import PlanError
 from dagnb.trace.events import Batch
 from dagnb.trace.timeline import Timeline
 
+from .assignment import Annotations, Assignment, Assignments
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dagnb.graph.graph import TaskGraph
 
     from .cluster import Cluster, WorkerId
     from .estimator import Estimates
+
+__all__ = ["Annotations", "Assignment", "Assignments", "Plan"]
 
 #: Version of the JSON form; a reader refuses a newer one.
 FORMAT = 1
@@ -31,42 +41,11 @@ FORMAT = 1
 SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Annotations:
-    """What a worker shall do beside running the task; obeyed at run time, modelled by the simulator.
-
-    preload     objects (task numbers) to fetch as soon as they exist, before the task starts
-    keep_local  do not send the output out before somebody else needs it
-    duplicate   further workers that run the task too: the first to finish wins
-    prewarm     seconds after submission at which to start the worker
-    """
-
-    preload: tuple[int, ...] = ()
-    keep_local: bool = False
-    duplicate: tuple[WorkerId, ...] = ()
-    prewarm: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """Where a task goes.
-
-    worker      a named worker, or None: whoever is free takes it
-    order       position among the tasks of that worker (or among all tasks without one)
-    priority    smaller first among tasks that are ready
-    """
-
-    worker: WorkerId | None = None
-    order: int = 0
-    priority: float = 0.0
-    annotations: Annotations | None = None
-
-
 @dataclass(frozen=True)
 class Plan:
     """Every task's assignment, who made them, and what the simulator says of them.
 
-    assignments              [n] by task number
+    assignments              [n] by task number; a tuple, or `Assignments` in columns
     planner, version         who planned
     parameters, seed         with which settings
     evaluations              schedules that were weighed (a budget is counted in them, never in seconds)
@@ -87,7 +66,7 @@ class Plan:
     planning_time            what planning took
     """
 
-    assignments: tuple[Assignment, ...]
+    assignments: Sequence[Assignment]
     planner: str = ""
     version: str = "1"
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -113,8 +92,8 @@ class Plan:
         cluster: Cluster,
         estimates: Estimates,
         *,
-        worker: Sequence[int],
-        sequence: Sequence[int],
+        worker: Sequence[int] | NDArray[Any],
+        sequence: Sequence[int] | NDArray[Any],
         annotations: Mapping[int, Annotations] | None = None,
         **facts: Any,
     ) -> Plan:
@@ -125,21 +104,12 @@ class Plan:
         annotations   by task, for those that have some
         facts         further fields: `planner`, `parameters`, `seed`, `evaluations`
         """
-        ids = [w.id for w in cluster.workers]
-        notes = annotations or {}
-        assignments: list[Assignment] = [Assignment()] * len(graph)
-        filled = [0] * (len(ids) + 1)  # the last counts the tasks without a worker: worker -1
-        for position, task in enumerate(sequence):
-            w = worker[task]
-            assignments[task] = Assignment(
-                ids[w] if w >= 0 else None, filled[w], float(position), notes.get(task) if notes else None
-            )
-            filled[w] += 1
+        ids = tuple(w.id for w in cluster.workers)
         return cls(
-            tuple(assignments),
+            Assignments.placed(ids, worker, sequence, annotations),
             graph_fingerprint=graph.fingerprint,
             estimates_fingerprint=estimates.fingerprint,
-            workers=tuple(ids),
+            workers=ids,
             has_seconds=estimates.has_seconds,
             **facts,
         )
@@ -147,8 +117,16 @@ class Plan:
     def __len__(self) -> int:
         return len(self.assignments)
 
+    @cached_property
+    def columns(self) -> Assignments:
+        """The assignments in columns: for whoever handles all of them. Of a plan that has been validated."""
+        given = self.assignments
+        return given if isinstance(given, Assignments) else Assignments.of(given)
+
     def validate(self, graph: TaskGraph, cluster: Cluster) -> None:
         """Nothing when the plan can be run. Raises PlanError with all that is wrong, named task by task."""
+        if _sound(self, graph, cluster):
+            return
         found = [problem for check in CHECKS for problem in _few(check(self, graph, cluster))]
         if found:
             who = f"the plan of {self.planner!r}" if self.planner else "the plan"
@@ -162,13 +140,14 @@ class Plan:
         """The plan as text; `from_json` gives an equal one. Raises PlanError for numbers that are not finite."""
         facts = {name: getattr(self, name) for name in _FACTS}
         packed = base64.b64encode(self.timeline.batch().pack()).decode() if self.timeline is not None else None
+        notes = {i: a.annotations for i, a in enumerate(self.assignments) if a.annotations}
         document = {
             "format": FORMAT,
             **facts,
             "worker": [a.worker for a in self.assignments],
             "order": [a.order for a in self.assignments],
             "priority": [a.priority for a in self.assignments],
-            "annotations": {str(i): asdict(a.annotations) for i, a in enumerate(self.assignments) if a.annotations},
+            "annotations": {str(i): asdict(note) for i, note in notes.items()},
             "timeline": packed,
         }
         try:
@@ -189,7 +168,7 @@ class Plan:
                     f"this plan is of version {document['format']}, here version {FORMAT} is read\n  upgrade dagnb"
                 )
             return _read(document)
-        except (LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
             raise PlanError(
                 f"this is not a plan ({type(error).__name__}: {error})\n  read one of `Plan.to_json`"
             ) from error
@@ -225,6 +204,21 @@ def _read(document: Mapping[str, Any]) -> Plan:
 # --- what can be wrong with a plan ----------------------------------------------------------------------------------
 
 
+def _sound(plan: Plan, graph: TaskGraph, cluster: Cluster) -> bool:
+    """Whether a plan in columns has nothing wrong, in a few passes of numpy; False means: look closer."""
+    columns = plan.assignments
+    if not isinstance(columns, Assignments) or len(columns) != len(graph) or columns.notes:
+        return False
+    positions = columns.order * (len(columns.ids) + 1) + columns.worker
+    return (
+        plan.graph_fingerprint in ("", graph.fingerprint)
+        and columns.ids == tuple(cluster.index)
+        and bool(np.isfinite(columns.priority).all())
+        and bool((columns.order >= 0).all())
+        and len(np.unique(positions)) == len(columns)
+    )
+
+
 def _wrong_graph(plan: Plan, graph: TaskGraph, _: Cluster) -> Iterator[str]:
     if len(plan) != len(graph):
         yield f"it places {len(plan)} tasks, the graph has {len(graph)}"
@@ -233,7 +227,7 @@ def _wrong_graph(plan: Plan, graph: TaskGraph, _: Cluster) -> Iterator[str]:
 
 
 def _not_assignments(plan: Plan, graph: TaskGraph, _: Cluster) -> Iterator[str]:
-    assignments: tuple[Any, ...] = plan.assignments
+    assignments: Sequence[Any] = plan.assignments
     for i, a in enumerate(assignments):
         if not isinstance(a, Assignment):
             yield f"{_name(graph, i)} has a {type(a).__name__} in place of an Assignment"
@@ -282,7 +276,7 @@ CHECKS: tuple[Callable[[Plan, TaskGraph, Cluster], Iterator[str]], ...] = (
 
 def _assigned(plan: Plan) -> Iterator[tuple[int, Any]]:
     """What can be looked at: a plan comes from anybody's planner, so its types are not to be relied on."""
-    assignments: tuple[Any, ...] = plan.assignments
+    assignments: Sequence[Any] = plan.assignments
     return ((i, a) for i, a in enumerate(assignments) if isinstance(a, Assignment))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from dagnb.errors import OptionError, PlanError, UnknownPlannerError, near
 
@@ -45,19 +45,18 @@ def find_planner(
     not have, PlanError for something that is no planner.
     """
     known: object = _class_of(spec) if isinstance(spec, str) else spec
+    if not callable(getattr(known, "plan", None)):
+        raise PlanError(
+            f"{known!r} is not a planner\n  a planner has a method plan(graph, cluster, estimates) that returns a Plan"
+        )
     if isinstance(known, type):
-        accepted = inspect.signature(known).parameters
-        known = _made(known, {k: v for k, v in (defaults or {}).items() if k in accepted} | options)
+        known = _made(known, defaults or {}, options)
     elif options:
         raise OptionError(
             f"{_name(known)} is a planner already made, it takes no {', '.join(options)}\n"
             "  give the options when you make it, or pass its class"
         )
-    if not isinstance(known, Planner):
-        raise PlanError(
-            f"{known!r} is not a planner\n  a planner has a method plan(graph, cluster, estimates) that returns a Plan"
-        )
-    return known
+    return cast("Planner", known)
 
 
 def planner_names() -> list[str]:
@@ -65,8 +64,12 @@ def planner_names() -> list[str]:
     return sorted({point.name for point in _points()})
 
 
-def run_planner(planner: Planner, graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> Plan:
+def run_planner(
+    planner: Planner, graph: TaskGraph, cluster: Cluster, estimates: Estimates, *, figures: bool = True
+) -> Plan:
     """Let a planner plan, check what it made, and add the simulated figures.
+
+    `figures=False` leaves those out: for a run that starts at once. `complete` adds them when somebody looks.
 
     Raises PlanError, with the planner's name, when what comes back is not a plan or does not fit; whatever the planner
     itself raises goes through.
@@ -82,22 +85,26 @@ def run_planner(planner: Planner, graph: TaskGraph, cluster: Cluster, estimates:
             f"the planner {_name(planner)} returned {_kind(made)} in place of a Plan\n"
             "  end its plan method with `return Plan.build(graph, cluster, estimates, worker=…, sequence=…)`"
         )
-    named = made if made.planner else replace(made, planner=_name(planner))
-    return complete(replace(named, planning_time=took), graph, cluster, estimates)
+    named = replace(
+        made,
+        planner=made.planner or _name(planner),
+        workers=made.workers or tuple(cluster.index),
+        graph_fingerprint=made.graph_fingerprint or graph.fingerprint,
+        planning_time=took,
+    )
+    if figures:
+        return complete(named, graph, cluster, estimates)
+    named.validate(graph, cluster)
+    return named
 
 
 def _class_of(name: str) -> type:
     """The class registered under `name`."""
+    if name in _own():
+        return _loaded(_own()[name])
     for point in _points():
         if point.name == name:
-            try:
-                found: type = point.load()
-            except Exception as error:
-                raise PlanError(
-                    f"the planner {name!r} cannot be loaded from {point.value!r}: {error}\n"
-                    "  mend or uninstall the package that brings it"
-                ) from error
-            return found
+            return _loaded(point)
     names = planner_names()
     advice = near(name, names)
     raise UnknownPlannerError(
@@ -105,27 +112,50 @@ def _class_of(name: str) -> type:
     )
 
 
+@cache
+def _loaded(point: EntryPoint) -> type:
+    try:
+        found: type = point.load()
+    except Exception as error:
+        raise PlanError(
+            f"the planner {point.name!r} cannot be loaded from {point.value!r}: {error}\n"
+            "  mend or uninstall the package that brings it"
+        ) from error
+    return found
+
+
+@cache
+def _own() -> Mapping[str, EntryPoint]:
+    """The planners of this package: found without a search through all that is installed, which takes a while."""
+    try:
+        return {p.name: p for p in distribution("dagnb").entry_points if p.group == GROUP}
+    except PackageNotFoundError:  # run from a copy that was never installed
+        return {}
+
+
 def _points() -> Iterator[EntryPoint]:
-    """Registered planners, our own first: they need no search through everything that is installed."""
-    with suppress(PackageNotFoundError):  # run from a copy that was never installed
-        yield from (p for p in distribution("dagnb").entry_points if p.group == GROUP)
+    """All registered planners, ours first: nobody can take their names."""
+    yield from _own().values()
     yield from entry_points(group=GROUP)
 
 
-def _made(known: type, options: dict[str, Any]) -> object:
+def _made(known: type, defaults: Mapping[str, Any], options: dict[str, Any]) -> object:
     """An instance with these options; OptionError for one it does not have."""
+    if not (defaults or options):
+        return known()
     signature = inspect.signature(known)
+    accepted = list(signature.parameters)
+    wanted = {option: value for option, value in defaults.items() if option in accepted} | options
     try:
-        signature.bind(**options)
+        signature.bind(**wanted)
     except TypeError as error:
-        accepted = list(signature.parameters)
         strange = [option for option in options if option not in accepted]
         advice = near(strange[0], accepted) if strange else ""
         raise OptionError(
             f"the planner {known.__name__} cannot be made: {error}{', ' * bool(advice)}{advice}\n"
             f"  it takes {', '.join(accepted) or 'no options'}"
         ) from error
-    return known(**options)
+    return known(**wanted)
 
 
 def _name(planner: object) -> str:

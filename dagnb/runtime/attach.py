@@ -24,7 +24,7 @@ from dagnb.errors import OptionError, StoreUnreachableError
 from dagnb.runtime.directory import RuntimeDir, is_taken, through
 from dagnb.runtime.requests import failure
 from dagnb.runtime.server import check_address, tail
-from dagnb.runtime.wire import Wire
+from dagnb.runtime.wire import LOST, PATIENCE, Wire
 from dagnb.settings import Settings, hide_password
 
 #: Seconds a supervisor has to be up; a cold start takes a fifth of one.
@@ -33,10 +33,50 @@ START = 10.0
 MAIN = str(Path(__file__).resolve().parents[1] / "__main__.py")
 
 
+class KernelWire(Wire):
+    """A connection of a kernel. Should the supervisor have been killed, whoever notices starts its successor.
+
+    The successor takes up what was left on disk. After a clean end nothing is left, and then nothing is started.
+    """
+
+    def __init__(self, path: str, name: str, directory: RuntimeDir, settings: Settings) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.revives = False  # the first time somebody else stands in the door for us
+        super().__init__(path, name, patience=0.0)
+        self.revives = True
+
+    def __del__(self) -> None:
+        """What nobody holds any more is closed."""
+        if hasattr(self, "socket"):
+            self.close()
+
+    def connect(self) -> None:
+        """(Re)connect. Raises StoreUnreachableError without an answer in half a minute, at once when all is gone."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                super().connect()
+                self.send((("PING",),))  # a name may be set while Redis still reads what it remembers
+                self.read()
+            except (StoreUnreachableError, hiredis.ReplyError, *LOST):
+                self.close()
+                gone = not is_taken(self.directory.lock)
+                hopeless = gone and not (self.revives and self.directory.has_history())
+                if hopeless or time.monotonic() > end:
+                    raise
+                if gone:
+                    ensure_supervisor(self.settings).close()
+                time.sleep(0.01)
+            else:
+                return
+
+
 @dataclass(slots=True)
 class Attachment:
     """A named connection to the store of a living supervisor."""
 
+    settings: Settings
     directory: RuntimeDir
     wire: Wire
     secret: bytes
@@ -59,16 +99,8 @@ class Attachment:
 
         Raises StoreUnreachableError when Redis does not come back.
         """
-        end = time.monotonic() + self.wire.patience
-        while True:
-            try:
-                self.wire.call("PING")
-                return Wire(self.path, name=self.kernel)
-            except hiredis.ReplyError as error:  # it reads what it remembers
-                if time.monotonic() > end:
-                    msg = f"Redis does not answer: {error}\n  {self.path}\n  `%dag doctor` tells what is wrong."
-                    raise StoreUnreachableError(msg) from error
-                time.sleep(0.01)
+        self.wire.call("PING")
+        return KernelWire(self.path, self.kernel, self.directory, self.settings)
 
     def close(self) -> None:
         """Detach."""
@@ -89,7 +121,7 @@ def ensure_supervisor(settings: Settings) -> Attachment:
         while True:
             if not is_taken(directory.lock):
                 _start(directory, settings, end)
-            found = _greet(directory, socket or str(directory.socket))
+            found = _greet(directory, settings, socket or str(directory.socket))
             if found is not None:
                 return found
             if time.monotonic() > end:
@@ -154,15 +186,15 @@ def _hear(reading: int, end: float) -> dict[str, str] | None:
     return None
 
 
-def _greet(directory: RuntimeDir, socket: str) -> Attachment | None:
+def _greet(directory: RuntimeDir, settings: Settings, socket: str) -> Attachment | None:
     """Connect under our name; None when nobody answers (yet, or any more)."""
     kernel = f"kernel-{os.getpid()}-{secrets.token_hex(4)}"
     with suppress(StoreUnreachableError, OSError):
         lock = _identity(directory.lock)
-        wire = Wire(socket, name=kernel, patience=0.0)
-        wire.patience = 30.0
+        Wire(socket, patience=0.0).close()  # one try: we stand in the door
         if lock is not None:
-            return Attachment(directory, wire, directory.secret(), kernel, lock)
+            wire = KernelWire(socket, kernel, directory, settings)
+            return Attachment(settings, directory, wire, directory.secret(), kernel, lock)
     return None
 
 

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+from .execute import awaited
 from .serialize import loads
 from .templates import shape
 
@@ -23,6 +24,7 @@ class Compiled:
 
     starts, deps            dependencies as CSR; cstarts, children: dependents
     roots                   free roots in the order in which they are handed out
+    shapes                  by template: which short cut its calls take
     by_rank, rank           order among ready tasks, or None when it is the order of numbers
     place                   position of the named worker by task, or None when there is none
     """
@@ -62,21 +64,20 @@ class Compiled:
             column = array("h")
             column.frombytes(places)
             self.place = column.tolist()
-        self.shapes: dict[tuple[int, int], int] = {}
+        self.shapes = [shape(template) for template in self.templates]
         self.functions: list[Callable[..., Any]] = []
-        self.coroutine: list[bool] = []
-
-    def shape_of(self, task: int) -> int:
-        """Which short cut of `dagnb.runtime.templates` this call takes."""
-        key = (self.template_of[task], self.starts[task + 1] - self.starts[task])
-        found = self.shapes.get(key)
-        if found is None:
-            found = self.shapes[key] = shape(self.templates[key[0]], key[1])
-        return found
 
     def link(self, functions: list[Callable[..., Any]]) -> None:
-        """Set the functions, in the order of `hashes`."""
-        self.functions = functions
-        self.coroutine = [bool(getattr(getattr(f, "__code__", None), "co_flags", 0) & _COROUTINE) for f in functions]
+        """Set the functions, in the order of `hashes`; an `async def` is run to its end by its caller."""
+        self.functions = [_awaiting(f) if _is_coroutine(f) else f for f in functions]
 
 
+def _is_coroutine(function: Callable[..., Any]) -> bool:
+    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE)
+
+
+def _awaiting(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return awaited(function(*args, **kwargs))
+
+    return call

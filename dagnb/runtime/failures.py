@@ -65,6 +65,11 @@ def read_failure(run: Run, task: int, record: dict[str, Any]) -> TaskFailure:
     )
 
 
+def whole_run(dag: str, reason: str) -> TaskFailure:
+    """A run that failed as a whole: its workers could not even begin."""
+    return TaskFailure(dag, "run", "RunError", reason, "", "", "", "", 1, None)
+
+
 def _traceback(record: dict[str, Any]) -> str:
     lines = []
     for file, line, function, text in record["frames"]:

@@ -12,11 +12,12 @@
              root                string  cursor into the free roots            (gone)
              own<slot>           list    what the slot owns and has not committed  (gone)
              idle, act           set     slots without work; slots that have ever had some  (gone)
-             avg                 string  mean duration of a task here and when it was said  (gone)
+             avg                 string  mean duration of a task, ns           (gone)
              loc, blob           hash    task → blob; blob → values, sealed    (gone)
              p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay  (gone)
              skip, left          set, string  tasks skipped; tasks not finished  (gone)
-             meta                hash    state, submitted, ended, slots, base, stays, plan, facts
+             meta                hash    state, submitted, ended, slots, base, stays, about
+             plan                string  the plan that is obeyed, as JSON
              keep                hash    task → kept value, sealed
              k<task>.<epoch>:<i> string  chunks of a large kept value
              err, log            hash    task → failure, output, as JSON

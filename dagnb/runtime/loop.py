@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dagnb.errors import RunError
 from dagnb.trace.records import Record, RecordKind
 
-from .execute import awaited, failure
+from .execute import failure
 from .outbox import ELSEWHERE, LONG, SYNC, Outbox
 from .serialize import ATOMS, unseal
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 #: Mean ns per task from which each is reported before the next is begun, and one is fetched ahead.
 MEDIUM = SYNC // 20
-#: What is known of a function's duration: nothing yet; below SYNC; above it; so long that nothing should wait behind it.
-UNKNOWN, FAST, SLOW, VERY_SLOW = 1, 0, 2, 3
+#: What is known of a function's duration: below SYNC; the same, but its last call was not; nothing yet; above SYNC; so long
+#: that nothing should wait behind it. From UNKNOWN on it is announced before it runs.
+SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
+#: On the page of marks: no task runs.
+NOBODY = (1 << 64) - 1
 
 
 class Loop:
@@ -53,8 +56,9 @@ class Loop:
         self.here = bytearray(n)  # ready in this worker
         self.heavy: dict[int, int] = {}  # values that are not atoms → consumers here that have not run
         self.ready: list[int] = []  # heap of ranks
-        self.pace = [desk.pace.get(h, UNKNOWN) for h in compiled.hashes]
+        self.pace = desk.pace(compiled.hashes, UNKNOWN)
         self.total, self.ran = 1, 0  # ns at work, tasks: their mean steers the grain
+        self.guess = desk.guess(compiled.hashes)  # mean duration expected before anything ran, ns; 0 unknown
         self.idle, self.active, self.pending, self.finished = 0, 0, False, False
         self.outbox = Outbox(self)
 
@@ -67,7 +71,6 @@ class Loop:
             if self.ready and self._work():
                 break
             tick = now()
-            self.total += tick - self.mark
             if self.pending:
                 if self.absorb():
                     break
@@ -92,17 +95,22 @@ class Loop:
                 if self.desk.rest(self.run_id):
                     break
             self.mark = now()
-        for number, digest in enumerate(self.graph.hashes):
-            self.desk.pace[digest] = self.pace[number]
+        self.desk.learn(self.graph.hashes, self.pace, self.total // self.ran if self.ran else 0)
 
     # ---- run what is ready ---------------------------------------------------------------------------------------------
     def _work(self) -> bool:
-        """Run tasks until none is ready or it is time to sync; True when the run has ended."""
-        ready, by_rank, function_of, pace = self.ready, self.graph.by_rank, self.graph.function_of, self.pace
-        outbox = self.outbox
+        """Run tasks until none is ready or it is time to sync; True when the run has ended.
+
+        The hot path: a no-op task costs about 3 µs here, so that names are bound once and rare things stand elsewhere.
+        """
+        graph, ready, outbox, values = self.graph, self.ready, self.outbox, self.values
+        by_rank, function_of, pace, here, mark = graph.by_rank, graph.function_of, self.pace, self.here, self.desk.mark
+        starts, deps, constants, functions = graph.starts, graph.deps, graph.constants, graph.functions
+        shapes, template_of, all_atoms, atoms = graph.shapes, graph.template_of, ATOMS.issuperset, ATOMS
         while ready:
             task = by_rank[ready[0]] if by_rank else ready[0]
-            if pace[function_of[task]]:
+            function = function_of[task]
+            if pace[function] > FAST:
                 if outbox.announced != task:
                     if self._announce(task):
                         return True
@@ -113,14 +121,58 @@ class Loop:
                 if not ready:
                     return False
                 task = by_rank[ready[0]] if by_rank else ready[0]
+                function = function_of[task]
             heappop(ready)
-            self.here[task] = 0
-            start = now()
-            self._execute(task, start)
+            here[task] = 0
+            mark[0] = task
+            low, high = starts[task], starts[task + 1]
+            start = fetched = now()
+            inputs: list[Any] = []
+            try:
+                if low != high:
+                    inputs = [values[d] for d in deps[low:high]]
+                    if not all_atoms(map(type, inputs)):
+                        self._gather(inputs, low)
+                        fetched = now()
+                shape = shapes[template_of[task]]
+                if shape == CONSTANTS:
+                    value = functions[function](*constants[task])
+                elif shape == DEPENDENCIES:
+                    value = functions[function](*inputs)
+                elif shape == GATHER:
+                    value = functions[function](inputs)
+                else:
+                    value = self._call(task, function, inputs)
+                if type(value) not in atoms:
+                    land(value)
+            except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
+                self._failed(task, error, start, inputs)
+                self.total += now() - start
+                continue
             end = now()
-            if end - self.mark > SYNC and (end - start < SYNC or not ready):
-                return False
+            if end - fetched > SYNC or pace[function]:
+                self._learn(function, end - fetched)
+            inputs = []
+            self._done(task, value, start, fetched, end)
+            self.ran += 1
+            tick = now()
+            self.total += tick - start
+            if tick - self.mark > SYNC and (end - start < SYNC or not ready):
+                break
+        mark[0] = NOBODY
         return False
+
+    def _learn(self, function: int, duration: int) -> None:
+        """How long this function takes. One hiccup of the machine does not make a fast one slow."""
+        pace, known = self.pace, self.pace[function]
+        if duration <= SYNC:
+            pace[function] = FAST
+        elif duration > LONG:
+            pace[function] = VERY_SLOW
+        elif known == FAST:
+            pace[function] = SUSPECT
+        else:
+            pace[function] = SLOW
 
     def _announce(self, task: int) -> bool:
         """Before a task that is long or was never seen: commit, say that it begins, give away what would wait behind it."""
@@ -128,10 +180,9 @@ class Loop:
             return True
         graph, ready = self.graph, self.ready
         if (graph.by_rank[ready[0]] if graph.by_rank else ready[0]) == task:
-            self._stop_watch()
             self.outbox.announced = task
             slow = self.pace[graph.function_of[task]] == SLOW
-            self.outbox.flush(self.mark, begins=task, prefetch=slow and len(ready) == 1, clear=not slow)
+            self.outbox.flush(self._lap(), begins=task, prefetch=slow and len(ready) == 1, clear=not slow)
         return False
 
     def _report(self) -> bool:
@@ -139,59 +190,18 @@ class Loop:
         if self.pending and self.absorb():
             return True
         if self.outbox.done or len(self.ready) == 1:
-            self._stop_watch()
-            self.outbox.flush(self.mark, prefetch=len(self.ready) == 1)
+            self.outbox.flush(self._lap(), prefetch=len(self.ready) == 1)
         return False
 
-    def _stop_watch(self) -> None:
-        tick = now()
-        self.total += tick - self.mark
-        self.mark = self.synced = tick
-
-    def _execute(self, task: int, start: int) -> None:
-        graph, values = self.graph, self.values
-        low, high = graph.starts[task], graph.starts[task + 1]
-        fetched = start
-        desk = self.desk
-        desk.mark(task)
-        inputs: list[Any] = []
-        function = graph.function_of[task]
-        try:
-            if low != high:
-                inputs = [values[d] for d in graph.deps[low:high]]
-                if not ATOMS.issuperset(map(type, inputs)):
-                    self._gather(inputs, low)
-                    fetched = now()
-            value = self._call(task, function, inputs)
-            if type(value) not in ATOMS:
-                land(value)
-        except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
-            desk.mark(None)
-            self._failed(task, error, start, inputs)
-            return
-        end = now()
-        desk.mark(None)
-        self.ran += 1
-        if end - fetched > SYNC:
-            self.pace[function] = SLOW if end - fetched < LONG else VERY_SLOW
-        elif self.pace[function]:
-            self.pace[function] = FAST
-        inputs.clear()
-        self._done(task, value, (start, fetched, end))
+    def _lap(self) -> int:
+        self.mark = self.synced = now()
+        return self.mark
 
     def _call(self, task: int, function: int, inputs: list[Any]) -> Any:
+        """Any call that has no short cut."""
         graph = self.graph
-        call, constants, shape = graph.functions[function], graph.constants[task], graph.shape_of(task)
-        if shape == CONSTANTS:
-            value = call(*constants)
-        elif shape == DEPENDENCIES:
-            value = call(*inputs)
-        elif shape == GATHER:
-            value = call(inputs[:])
-        else:
-            args, kwargs = bind(graph.templates[graph.template_of[task]], inputs, constants)
-            value = call(*args, **kwargs)
-        return awaited(value) if graph.coroutine[function] else value
+        args, kwargs = bind(graph.templates[graph.template_of[task]], inputs, graph.constants[task])
+        return graph.functions[function](*args, **kwargs)
 
     def _gather(self, inputs: list[Any], low: int) -> None:
         """Replace what is held by what this consumer may have."""
@@ -220,10 +230,9 @@ class Loop:
         self.absorb()
 
     # ---- what follows from a result ------------------------------------------------------------------------------------
-    def _done(self, task: int, value: Any, times: tuple[int, int, int]) -> None:
+    def _done(self, task: int, value: Any, start: int, fetched: int, end: int) -> None:  # noqa: PLR0913  the hot path
         graph, outbox = self.graph, self.outbox
         self.values[task] = value
-        start, fetched, end = times
         zero = self.submitted
         at, began = (end - zero) * 1e-9, (start - zero) * 1e-9
         size = 8.0

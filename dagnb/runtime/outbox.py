@@ -38,6 +38,7 @@ class Outbox:
         self.loop = loop
         self.done: list[int] = []
         self.dirty: set[int] = set()  # children of what is done here that are not ready here
+        self.counted: dict[int, int] = {}  # children → how many of their parents that ran here are committed
         self.dead = bytearray(loop.graph.n)  # failed or skipped
         self.local = bytearray(loop.graph.n)  # done here and committed, or in the commit on its way
         self.records: list[Record] = []
@@ -94,7 +95,7 @@ class Outbox:
             return 0
         if loop.ready and len(loop.ready) * mean >= SYNC / 2:
             return 0
-        return some if loop.ran else 1
+        return some if loop.ran or loop.guess else 1
 
     # ---- send ----------------------------------------------------------------------------------------------------------
     def flush(self, tick: int, *, dry: bool = False, prefetch: bool = False, begins: int | None = None, clear: bool = False) -> None:
@@ -106,7 +107,7 @@ class Outbox:
         """
         loop = self.loop
         graph, desk = loop.graph, loop.desk
-        mean = loop.total / max(loop.ran, 1)
+        mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
         surplus = self._surplus(mean, clear=clear)
         commit = self._commits(tick, mean, must=dry or begins is not None or bool(surplus))
         tail: list[Word] = []
@@ -136,7 +137,7 @@ class Outbox:
         events = pack_batch(purpose, loop.position, self.records) if self.records or commit else b""
         head = (
             *(desk.slot, loop.run_id, self._wants(mean, prefetch=prefetch, begins=begins is not None), finished, own, events),
-            *(int(mean) if loop.ran else 0, now(), len(loop.slots), len(graph.roots), places, ",".join(self.payloads)),
+            *(int(mean) if loop.ran else -loop.guess, now(), len(loop.slots), len(graph.roots), places, ",".join(self.payloads)),
             *(decrements, len(surplus), len(frontier), len(blobs), len(kept), len(notes), len(skipped)),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
@@ -172,13 +173,19 @@ class Outbox:
         return [by_rank[r] for r in self.loop.ready] if by_rank else self.loop.ready
 
     def _decrements(self, tail: list[Word]) -> bytes:
-        """Counters of children that wait for others fall by what happened here; from now on they come from Redis only."""
+        """Counters of children that wait for more fall by what happened here since the last commit.
+
+        They are counted here further: if all parents turn out to run here, the child does too, and its counter never reaches
+        zero. Not so if a value that it needs is large, because that is freed once it is committed.
+        """
         loop = self.loop
-        have, need, place = loop.have, loop.need, loop.graph.place
+        have, need, place, reported, heavy = loop.have, loop.need, loop.graph.place, self.counted, loop.heavy
+        starts, deps = loop.graph.starts, loop.graph.deps
         for child in self.dirty:
-            tail += ("INCRBY", "i32", f"#{child}", -have[child])
-            have[child] = 0
-            need[child] = ELSEWHERE
+            tail += ("INCRBY", "i32", f"#{child}", reported.get(child, 0) - have[child])
+            reported[child] = have[child]
+            if heavy and any(d in heavy for d in deps[starts[child] : starts[child + 1]]):
+                need[child] = ELSEWHERE
         places = b""
         if place is not None:
             places = array("h", [-1 if place[c] < 0 else loop.slots[place[c]] for c in self.dirty]).tobytes()

@@ -8,6 +8,7 @@ so that 10,000 calls `clean(x)` have one (`dagnb.runtime.templates`).
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -153,12 +154,43 @@ def _templates(graph: TaskGraph) -> tuple[list[Template], bytes, list[tuple[Any,
     frozen: dict[int, tuple[Any, bytes]] = {}
     for task, (args, kwargs) in enumerate(zip(calls.args, calls.kwargs, strict=True)):
         low, high = starts[task], starts[task + 1]
-        reader = _Reader(graph, task, deps[low:high], frozen)
-        positional = tuple([reader.item(a) for a in args])
-        keywords = tuple([(k, reader.item(v)) for k, v in kwargs.items()]) if kwargs else ()
-        template_of.append(numbers.setdefault((positional, keywords), len(numbers)))
-        constants.append(tuple(reader.constants))
+        flat = None if kwargs else _flat(args, deps, low)
+        if flat is None:
+            reader = _Reader(graph, task, deps[low:high], frozen)
+            positional = tuple([reader.item(a) for a in args])
+            keywords = tuple([(k, reader.item(v)) for k, v in kwargs.items()]) if kwargs else ()
+            template, values = (positional, keywords), tuple(reader.constants)
+        else:
+            template, values = flat
+        number = numbers.get(template)
+        if number is None:
+            number = numbers[template] = len(numbers)
+        template_of.append(number)
+        constants.append(values)
     return list(numbers), np.array(template_of, "<u4").tobytes(), constants
+
+
+def _flat(args: tuple[Any, ...], deps: list[int], low: int) -> tuple[Template, tuple[Any, ...]] | None:
+    """The common case, several times faster: whole values and atoms only, a handful of each."""
+    if len(args) > 8:  # noqa: PLR2004  looking a dependency up one by one would be slow
+        return None
+    items, constants = [], []
+    for value in args:
+        kind = type(value)
+        if kind is TaskRef:
+            task, select = value
+            if select:
+                return None
+            at = low
+            while deps[at] != task:
+                at += 1
+            items.append(at - low)
+        elif kind in ATOMS:
+            items.append(CONST)
+            constants.append(value)
+        else:
+            return None
+    return (tuple(items), ()), tuple(constants)
 
 
 class _Reader:
@@ -189,7 +221,7 @@ class _Reader:
             return (kind.__name__, tuple([self.item(v) for v in value]))
         if kind is dict:
             return ("dict", tuple([self.item(k) for k in value]), tuple([self.item(v) for v in value.values()]))
-        return self._fields(value)
+        return self._graft(value)
 
     def _slice(self, refs: list[Any]) -> tuple[str, int, int] | None:
         """A list of whole values of neighbouring dependencies, as fan-ins have it: two numbers instead of thousands."""
@@ -201,17 +233,29 @@ class _Reader:
             return None
         return ("slice", low, low + len(refs))
 
-    def _fields(self, value: Any) -> tuple[Any, ...]:
+    def _graft(self, value: Any) -> tuple[Any, ...]:
+        """A dataclass or a subclass of a container: a frozen copy of it, and what is put into that copy for each call.
+
+        No `__init__` is called: what that computes or checks was done when the notebook made it.
+        """
         if dataclasses.is_dataclass(value):
-            names = tuple(f.name for f in dataclasses.fields(value) if f.init)
-            inner = [getattr(value, name) for name in names]
-        elif hasattr(value, "_fields"):
-            names, inner = value._fields, list(value)
-        elif isinstance(value, dict):
-            return ("like", self._freeze(type(value)), (("dict", tuple(map(self.item, value)), tuple(map(self.item, value.values()))),))
-        else:
-            return ("like", self._freeze(type(value)), (("list", tuple([self.item(v) for v in value])),))
-        return ("fields", self._freeze(type(value)), names, tuple([self.item(v) for v in inner]))
+            inner = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if hasattr(value, f.name)}
+            changed = {name: part for name, part in inner.items() if _holds_refs(part)}
+            bare = copy.copy(value)
+            for name in changed:
+                object.__setattr__(bare, name, None)
+            return ("attributes", self._freeze(bare), tuple(changed), tuple(map(self.item, changed.values())))
+        if isinstance(value, dict):
+            bare = copy.copy(value)
+            for key in value:
+                dict.__setitem__(bare, key, None)
+            return ("items", self._freeze(bare), tuple(map(self.item, value)), tuple(map(self.item, value.values())))
+        if isinstance(value, list):
+            bare = copy.copy(value)
+            list.__setitem__(bare, slice(None), [])
+            return ("elements", self._freeze(bare), tuple(map(self.item, value)))
+        make = type(value)._make if hasattr(value, "_make") else type(value)  # noqa: SLF001  a named tuple's public name
+        return ("like", self._freeze(make), tuple(map(self.item, value)))
 
     def _freeze(self, value: Any) -> int:
         known = self.frozen.get(id(value))

@@ -120,7 +120,7 @@ class LocalPool:
         with self._lock:
             lock = self.attachment.directory.lock
             with suppress(StoreError):
-                if self.attachment.alive():
+                if is_taken(lock):  # perhaps a successor of the one that we know
                     self._ask("stop")
             self.close()
             end = time.monotonic() + PATIENCE

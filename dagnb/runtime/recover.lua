@@ -54,6 +54,7 @@ if #ARGV[3] > 0 then -- the successor reports it as failed, with everything that
   call('LPUSH', run .. 'q' .. slot, 'F' .. ARGV[3])
 end
 call('SREM', run .. 'idle', slot)
+call('SREM', run .. 'act', slot)
 call('SADD', run .. 'act', 'x')
 if count > 0 then
   for _, other in ipairs(call('SMEMBERS', run .. 'idle')) do

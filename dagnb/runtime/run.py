@@ -18,7 +18,7 @@ from dagnb.graph.graph import TaskRef
 from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
 from dagnb.trace.timeline import Timeline
 
-from .failures import TaskFailure, TaskLog, read_failure
+from .failures import TaskFailure, TaskLog, read_failure, whole_run
 from .follow import Follower
 from .hub import Hub
 from .pack import pack
@@ -44,10 +44,11 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How and when a run ended: `at` in seconds after its submission."""
+    """How and when a run ended: `at` in seconds after its submission; `reason` when no task was the cause."""
 
     state: RunState
     at: float
+    reason: str = ""
 
 
 def start(  # noqa: PLR0913  each says something else about a run
@@ -75,8 +76,9 @@ def start(  # noqa: PLR0913  each says something else about a run
     if len(graph):
         package = pack(graph, plan, sources or {}, kept=run.kept, single=single)
         run.slots = pool.ensure(max(1, len(plan.workers)))
-        about = {"dag": graph.name, "tasks": len(graph), "planner": plan.planner, "plan": plan.to_json()}
+        about = {"dag": graph.name, "tasks": len(graph), "planner": plan.planner}
         run.hub.store.submit(run.id, package, run.slots, about, submitted)
+        run.hub.store.keep_plan(run.id, plan.to_json())  # while the workers begin
     else:
         run.ending = Ending(RunState.DONE, 0.0)
     return run
@@ -120,7 +122,7 @@ class Run:
                 msg = f"the store lost this run of {self.graph.name}: Redis was restarted without its data.\n  Run it again."
                 raise RunError(msg)
             if facts.ended is not None:
-                self.ending = Ending(RunState(facts.state), facts.ended - self.submitted * 1e-9)
+                self.ending = Ending(RunState(facts.state), facts.ended - self.submitted * 1e-9, facts.reason)
         return self.ending is not None
 
     def wait(self, timeout: float | None = None) -> Run:
@@ -167,8 +169,8 @@ class Run:
         self._follower.on_end(callback)
 
     def closing_batch(self) -> Batch | None:
-        """What the workers of a cancelled run cannot say any more: which tasks will not run."""
-        if self.ending is None or self.ending.state is not RunState.CANCELLED:
+        """What the workers of a run that was ended from outside cannot say any more: which tasks will not run."""
+        if self.ending is None or not (self.ending.state is RunState.CANCELLED or self.ending.reason):
             return None
         state = self._follower.folded.state
         open_tasks = np.flatnonzero(state < TaskState.DONE)
@@ -259,6 +261,8 @@ class Run:
         end = self.timeline.end
         order = sorted(found, key=lambda task: (float(end[task]), task))
         failures = [read_failure(self, task, found[task]) for task in order]
+        if self.ending is not None and self.ending.reason:
+            failures.append(whole_run(self.graph.name, self.ending.reason))
         if ended:
             self._failures = failures
         return failures

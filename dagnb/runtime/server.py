@@ -245,7 +245,7 @@ def check_address(address: str, *, insecure: bool = False) -> dict[str, str]:
         raise OptionError(msg)
     try:
         with connect(address, "probe") as client:
-            told = parse_info(client.execute_command("INFO", "server", NEVER_DECODE=True))
+            told = {name: str(value) for name, value in client.info("server").items()}
     except redis.RedisError as error:
         reason = str(error).replace(address, shown)
         msg = (

@@ -49,6 +49,10 @@ class Recovery(Protocol):
         """Fence the slot and give back what its worker had not committed; the number of tasks."""
         ...
 
+    def fail(self, run: str, reason: str, /) -> bool:
+        """End a run now, as failed; False when it had ended before."""
+        ...
+
 
 #: (slot, epoch, runtime directory) → the command of a worker.
 Command = Callable[[int, int, Path], list[str]]
@@ -70,6 +74,8 @@ class Slot:
     child: Child | None = None
     #: Read end of the pipe on which the worker says that it is up; -1 once it has, or never will.
     ready: int = -1
+    #: Has its worker said that it is there?
+    up: bool = False
     #: Starts in a row that ended without a task.
     failures: int = 0
     #: When to start again, in seconds of the monotonic clock; 0: not waiting.
@@ -82,18 +88,13 @@ class Slot:
     stopping: bool = False
 
     @property
-    def up(self) -> bool:
-        """Has its worker said that it is there?"""
-        return self.child is not None and self.ready < 0
-
-    @property
     def state(self) -> str:
         """One word for `status`."""
         if self.broken:
             return "broken"
         if self.child is None:
             return "waiting" if self.again else "stopped"
-        return "up" if self.ready < 0 else "starting"
+        return "up" if self.up else "starting"
 
 
 @dataclass(slots=True)
@@ -106,6 +107,8 @@ class Slots:
     max_deaths: int
     command: Command = worker_command
     log: Callable[[str], None] = print
+    #: Called with a slot that is given up: runs may count on it.
+    stranded: Callable[[Slot], None] = lambda _slot: None
     contexts: dict[str, Context] = field(default_factory=dict)
     slots: dict[int, Slot] = field(default_factory=dict)
     #: (run, task) → workers that died running it.
@@ -178,10 +181,11 @@ class Slots:
             raise
         finally:
             os.close(writing)
-        slot.ready, slot.again = reading, 0.0
+        slot.ready, slot.up, slot.again = reading, False, 0.0
 
     def heard(self, slot: Slot) -> None:
-        """The pipe of a starting worker has something to read: it is up, or it has ended."""
+        """The pipe of a starting worker has something to read: it is up, or it has ended without a word."""
+        slot.up = bool(os.read(slot.ready, 1))
         os.close(slot.ready)
         slot.ready = -1
 
@@ -199,9 +203,9 @@ class Slots:
         """One worker has died: blame, recover, replace."""
         mark = self.marks.read(slot.number)
         self.marks.clear(slot.number)
-        slot.child, slot.deadline = None, 0.0
         if slot.ready >= 0:
             self.heard(slot)
+        slot.child, slot.up, slot.deadline = None, False, 0.0
         self.deaths += 1
         excused = slot.stopping or child.exit_code in FENCED or mark.run in self.cancelled
         poison, reason = (None, "") if excused else self.charge(mark, child)
@@ -240,6 +244,7 @@ class Slots:
         """No worker will come to this slot until somebody asks for it again."""
         slot.broken, slot.again = why, 0.0
         self.log(f"slot {slot.number} is given up: {why}")
+        self.stranded(slot)
 
     def respawn(self, slot: Slot) -> None:
         """Start the successor; a slot whose context is gone (its directory was removed) is given up."""
@@ -249,19 +254,14 @@ class Slots:
             self.give_up(slot, f"a worker could not be started: {error}")
 
     def cancel(self, run: str, grace: float) -> None:
-        """Interrupt the tasks of a run that are running now; kill what has not ended after `grace` seconds."""
+        """Interrupt the tasks of a run that are running now; kill what still runs one after `grace` seconds."""
         self.cancelled.add(run)
-        for slot in self.running(run):
-            assert slot.child is not None
-            slot.child.send(signal.SIGINT)
-            slot.deadline = time.monotonic() + grace
-
-    def running(self, run: str) -> Iterator[Slot]:
-        """Slots in which a task of the run is running."""
         for slot in self.slots.values():
             mark = self.marks.read(slot.number)
-            if slot.child is not None and mark.run == run and mark.task is not None:
-                yield slot
+            if slot.child is not None and mark.run == run:
+                slot.deadline = time.monotonic() + grace
+                if mark.task is not None:
+                    slot.child.send(signal.SIGINT)
 
     def stop(self, context: str) -> None:
         """Let the workers of a context end; they are started again when somebody asks."""
@@ -293,8 +293,8 @@ class Slots:
         return min(times, default=float("inf"))
 
     def forget(self, live: Mapping[str, object] | set[str]) -> None:
-        """Drop what is remembered of runs that have ended."""
-        self.cancelled.intersection_update(live)
+        """Drop what is remembered of runs that have ended; a cancelled one ends before its workers have left it."""
+        self.cancelled &= {*live, *(self.marks.read(number).run for number in self.slots)}
         for key in [key for key in self.blame if key[0] not in live]:
             del self.blame[key]
 

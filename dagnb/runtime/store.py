@@ -20,16 +20,15 @@ from .serialize import loads, seal, unseal
 from .values import Remote, Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from .pack import Package
     from .wire import Wire, Word
 
 _RECOVER = (Path(__file__).resolve().parent / "recover.lua").read_text()
+END = (Path(__file__).resolve().parent / "end.lua").read_text()
 #: Parts of a run that outlive it (see `keys`).
-LASTING = ("meta", "fin", "keep", "err", "log", "ev")
-#: Parts that do not, beside those with a slot in their name.
-PASSING = ("dag", "deps", "cnt", "q", "root", "roots", "idle", "act", "avg", "loc", "blob", "place", "skip", "left", "pay")
+LASTING = ("meta", "fin", "keep", "err", "log", "ev", "plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ class RunFacts:
     ended: float | None
     slots: tuple[int, ...]
     about: dict[str, Any]
+    reason: str = ""
 
 
 class Store:
@@ -107,6 +107,15 @@ class Store:
             if digest not in self._sent
         ]
 
+    def keep_plan(self, run: str, plan: str) -> None:
+        """Store the plan with the run, for as long as its results stay."""
+        self._call("SET", run_prefix(run) + "plan", plan, "EX", KEPT)
+
+    def plan(self, run: str) -> str | None:
+        """The JSON of the plan that a run was given."""
+        data = self._call("GET", run_prefix(run) + "plan")
+        return None if data is None else str(data, "utf-8")
+
     # ---- while it goes on ----------------------------------------------------------------------------------------------
     def events(self, run: str, after: str = "0") -> tuple[str, list[bytes]]:
         """Batches after a position of the stream, and the new position."""
@@ -115,12 +124,12 @@ class Store:
 
     def facts(self, run: str) -> RunFacts | None:
         """What is known of a run, None when nothing is."""
-        fields = self._call("HMGET", run_prefix(run) + "meta", "state", "submitted", "ended", "slots", "about")
+        fields = self._call("HMGET", run_prefix(run) + "meta", "state", "submitted", "ended", "slots", "about", "reason")
         if fields[0] is None:
             return None
         slots = tuple(int(s) for s in fields[3].split(b","))
         ended = None if fields[2] is None else int(fields[2]) * 1e-9
-        return RunFacts(run, fields[0].decode(), int(fields[1]) * 1e-9, ended, slots, json.loads(fields[4]))
+        return RunFacts(run, fields[0].decode(), int(fields[1]) * 1e-9, ended, slots, json.loads(fields[4]), (fields[5] or b"").decode())
 
     def live_runs(self) -> dict[str, dict[str, Any]]:
         """Runs that go on → what they are."""
@@ -129,28 +138,10 @@ class Store:
 
     def cancel(self, run: str) -> bool:
         """End a run now: workers are given nothing more. False when it had ended before."""
-        prefix = run_prefix(run)
-        script = (
-            "if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return 0 end "
-            "redis.call('HSET', KEYS[1], 'state', 'cancelled', 'ended', ARGV[1]) redis.call('RPUSH', KEYS[2], 'cancelled') "
-            "redis.call('HDEL', KEYS[3], ARGV[2]) return 1"
-        )
-        ended = self._call("EVAL", script, 3, prefix + "meta", prefix + "fin", RUNS, now(), run) == 1
-        facts = self.facts(run)
-        if ended and facts is not None:
-            self.tidy(run, facts.slots)
-        return ended
+        return self._end(run, "cancelled", "")
 
-    def tidy(self, run: str, slots: Iterable[int]) -> None:
-        """Remove what does not outlive a run that was cancelled; the end of any other run does this itself."""
-        prefix = run_prefix(run)
-        payloads = [p.decode() for p in self._call("LRANGE", prefix + "pay", 0, -1)]
-        gone = [prefix + part for part in PASSING] + [f"{prefix}{part}{slot}" for slot in slots for part in ("q", "own")]
-        commands: list[tuple[Word, ...]] = [("UNLINK", *gone, *payloads)]
-        for slot in slots:
-            commands += [("LREM", TODO + str(slot), 0, run), ("RPUSH", inbox(slot), "W")]
-        commands += [("EXPIRE", prefix + part, KEPT) for part in LASTING]
-        self._calls(commands)
+    def _end(self, run: str, state: str, reason: str) -> bool:
+        return bool(self._call("EVAL", END, 2, run_prefix(run), DAGNB, run, state, reason, now()) == 1)
 
     def recover(self, _run: str | None, slot: int, epoch: int, poison: int | None, reason: str) -> int:
         """Fence the dead worker of a slot; what it had not committed goes back. `poison` fails, for `reason`.

@@ -11,6 +11,7 @@ import json
 import os
 import select
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 import hiredis
 
-from dagnb.errors import DagnbError, StoreError
+from dagnb.errors import DagnbError, StoreError, StoreUnreachableError
 from dagnb.runtime import requests
 from dagnb.runtime.context import Context
 from dagnb.runtime.directory import RuntimeDir, take
@@ -33,7 +34,8 @@ from dagnb.runtime.serialize import seal, unseal
 from dagnb.runtime.server import find_binary, launch, parse_info, wait_ready
 from dagnb.runtime.slots import Command, Recovery, Slot, Slots, worker_command
 from dagnb.runtime.status import PoolStatus, RedisStatus
-from dagnb.runtime.wire import LOST, Wire
+from dagnb.runtime.store import Store
+from dagnb.runtime.wire import LOST, PATIENCE, Wire
 from dagnb.settings import PROTOCOL, Settings
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 #: Hash of contexts, sealed: what a successor needs to start workers again.
 CONTEXTS, CONTEXT = "dagnb:contexts", b"context"
+#: Key of the supervisor that uses this Redis, and the seconds it counts without being renewed.
+OWNER, OWNED = "dagnb:owner", 30
 #: Seconds between two looks at who is there: a quarter of the time-out, within these bounds.
 SHORTEST_LOOK, LONGEST_LOOK = 0.05, 5.0
 #: Pauses in seconds between attempts to start a Redis that has died.
@@ -58,12 +62,21 @@ class OwnWire(Wire):
 
     def __init__(self, path: str, revive: Callable[[], None], name: str) -> None:
         self.revive = revive
-        super().__init__(path, name)
+        super().__init__(path, name, patience=0.0)
 
     def connect(self) -> None:
-        """(Re)connect, to a new server if the old one has ended."""
-        self.revive()
-        super().connect()
+        """(Re)connect, to a new server if the old one has ended: its sockets close a moment before it is dead."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            self.revive()
+            try:
+                super().connect()
+            except StoreUnreachableError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.005)
+            else:
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,7 @@ class Supervisor:
         self.path = self._start_redis()
         self.calls = OwnWire(self.path, self.revive, "supervisor")
         self.inbox = OwnWire(self.path, self.revive, "supervisor-requests")
+        self._own()
         self.slots = Slots(
             directory=self.directory,
             marks=Marks(self.directory.marks, create=True),
@@ -121,6 +135,7 @@ class Supervisor:
             max_deaths=self.settings.max_deaths,
             command=self.command,
             log=log,
+            stranded=self._strand,
         )
         self.presence = Presence(self.calls, self.slots)
         self._resume()
@@ -149,6 +164,15 @@ class Supervisor:
         self.redis = launch(self.directory, self.binary)
         self.redis_version = wait_ready(self.directory, self.redis)["redis_version"]
         return str(self.directory.socket)
+
+    def _own(self) -> None:
+        """One supervisor per Redis: slots and requests of two would mix. Raises StoreUnreachableError."""
+        me = f"{socket.gethostname()}:{self.directory.path}"
+        owner = self.calls.call("GET", OWNER)
+        if owner is not None and owner.decode() != me:
+            msg = f"this Redis is in use by the background processes of {owner.decode()}\n  {self.path}\n"
+            raise StoreUnreachableError(msg + "  Give each user and host a Redis of its own, or unset DAGNB_REDIS.")
+        self.calls.call("SET", OWNER, me, "EX", OWNED)
 
     def _resume(self) -> None:
         """Fence every slot of a predecessor, and start its workers again where a run is live."""
@@ -232,10 +256,19 @@ class Supervisor:
         msg = f"Redis could not be started again\n  {self.directory.path}\n  What it remembers was left there."
         raise StoreError(msg)
 
+    def _strand(self, slot: Slot) -> None:
+        """A slot was given up. A run that cannot end without it is ended with the reason: nobody waits for ever."""
+        for run in self.presence.runs():
+            slots = list(self.presence.slots_of(run))
+            named = self.calls.call("EXISTS", f"dagnb:{{{run}}}:place")
+            if slot in slots and (named or all(s.broken for s in slots)):
+                self.slots.recovery.fail(run, f"its workers do not start: {slot.broken}")
+
     def _look(self, now: float) -> None:
         """Who is there? Stop the workers that nobody uses, and leave when nobody is there at all."""
         timeout = self.settings.idle_timeout
         self.next_look = now + min(max(timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
+        self.calls.call("EXPIRE", OWNER, OWNED)
         unused, alone = self.presence.look(now, timeout)
         for context in unused:
             self.slots.stop(context)
@@ -255,7 +288,15 @@ class Supervisor:
     # -- requests ------------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        self.inbox.send([("BLPOP", requests.LIST, 0)])
+        """Ask Redis for the next request; the answer is awaited in the loop."""
+        while True:
+            try:
+                self.inbox.send([("BLPOP", requests.LIST, 0)])
+            except LOST:
+                self.inbox.close()
+                self.inbox.connect()
+            else:
+                return
 
     def _request(self) -> None:
         """One request has come, or the connection is gone."""
@@ -363,6 +404,8 @@ class Supervisor:
         self.slots.end()
         if self.redis is not None:
             self.redis.stop(FAREWELL if unfinished else 0.0)
+        elif not unfinished:
+            self.calls.call("DEL", OWNER, CONTEXTS)
         if not unfinished:
             self.directory.clear()
 
@@ -373,11 +416,12 @@ def log(text: str) -> None:
     sys.stderr.flush()
 
 
-def open_store(wire: Wire, secret: bytes) -> Recovery:
+class RecoveringStore(Store):
     """The store as the supervisor uses it."""
-    from dagnb.runtime.store import Store
 
-    return Store(wire, secret)
+    def fail(self, run: str, reason: str) -> bool:
+        """End a run now, as failed; False when it had ended before."""
+        return self._end(run, "failed", reason)
 
 
 def serve(supervisor: Supervisor, ready: int) -> int:
@@ -411,4 +455,4 @@ def _say(ready: int, fields: dict[str, str]) -> None:
 def main(arguments: list[str], ready: int = -1) -> Never:
     """The program `python -m dagnb supervisor --dir DIRECTORY`."""
     directory = RuntimeDir(Path(arguments[arguments.index("--dir") + 1]))
-    sys.exit(serve(Supervisor(directory, Settings.load(), open_store), ready))
+    sys.exit(serve(Supervisor(directory, Settings.load(), RecoveringStore), ready))

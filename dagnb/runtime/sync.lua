@@ -7,7 +7,7 @@
 --  5 wanted tasks (negative: prefetch at most so many, only if there is plenty)
 --  6 tasks finished here since the last commit (0: this request commits nothing)
 --  7 own: "" keep, "p" + packed u32: everything this slot owns and has not run (replaces what is recorded)
---  8 packed events   9 mean task duration here, ns (0 unknown)   10 now, ns   11 workers of the run   12 free roots
+--  8 packed events   9 mean task duration here, ns (0 unknown, negative: expected)   10 now, ns   11 workers of the run   12 free roots
 -- 13 packed i16 places, one for each decrement ("" when no task has a named worker)
 -- 14 payload keys that this commit refers to, comma separated
 -- 15 decrements     16 surplus ready tasks   17 tasks with a committed value   18 blobs   19 kept values
@@ -23,6 +23,7 @@ local run, dagnb = KEYS[1], KEYS[2]
 local slot, ws = ARGV[1], KEYS[2] .. 'ws'
 local call = redis.call
 local CHUNK = 1000 -- unpack takes fewer than 8,000
+local WORTH = 3e5 -- ns of work in the queue from which a second worker is called
 
 local function answer(line)
   local out = { line }
@@ -108,12 +109,12 @@ if #ARGV[7] > 0 then
   call('DEL', own)
   if #ARGV[7] > 1 then call('RPUSH', own, ARGV[7]) end
 end
-if #ARGV[14] > 0 then
-  for key in string.gmatch(ARGV[14], '[^,]+') do call('RPUSH', run .. 'pay', key) end
+for key in string.gmatch(ARGV[14], '[^,]+') do -- those of kept values (k…) outlive the run
+  if string.sub(key, #run + 1, #run + 1) == 'p' then call('RPUSH', run .. 'pay', key) end
 end
 if #ARGV[8] > 0 then call('XADD', run .. 'ev', '*', 'e', ARGV[8]) end
 local mean = tonumber(ARGV[9])
-if mean > 0 then call('SET', run .. 'avg', ARGV[9] .. ' ' .. ARGV[10]) end
+if mean > 0 then call('SET', run .. 'avg', ARGV[9]) else mean = -mean end
 
 if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end: intermediates vanish with the last commit
   local ending = 'done'
@@ -145,12 +146,13 @@ if named > 0 then
   if got then for j = 1, #got do mine[#mine + 1] = got[j] end end
 end
 if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
+-- a handful of tiny tasks is not worth a second worker, as long as one is at it
+local average = mean
+if average == 0 then average = tonumber(string.match(call('GET', run .. 'avg') or '0', '%d+')) end
 local worth = true
-if want > 0 and #mine == 0 and mean == 0 then -- a newcomer: a handful of tiny tasks is not worth a second worker
-  local seen = call('GET', run .. 'avg')
-  if seen then
-    local average, when = string.match(seen, '(%d+) (%d+)')
-    if tonumber(ARGV[10]) - tonumber(when) < 4e6 and backlog() * tonumber(average) < 3e5 then worth = false end
+if want > 0 and #mine == 0 and average > 0 and backlog() * average < WORTH then
+  for _, other in ipairs(call('SDIFF', run .. 'act', run .. 'idle')) do
+    if other ~= slot and other ~= 'x' then worth = false end
   end
 end
 local first, count = 0, 0
@@ -203,7 +205,7 @@ for to in pairs(woken) do
   if call('SREM', run .. 'idle', to) == 1 then call('RPUSH', dagnb .. 'inbox:' .. to, 'W') end
 end
 local idle = call('SCARD', run .. 'idle')
-if idle > 0 and (call('LLEN', run .. 'q') > 0 or backlog() * mean > 3e5) then
+if idle > 0 and (call('LLEN', run .. 'q') > 0 or backlog() * mean > WORTH) then
   call('RPUSH', dagnb .. 'inbox:' .. call('SPOP', run .. 'idle'), 'W')
   idle = idle - 1
 end

@@ -3,8 +3,10 @@
     template      (positional items, ((keyword, item), …))
     item          k ≥ 0: value of the k-th dependency · CONST: the next constant · FROZEN: the next constant, unpickled for this call
                   ("select", k, keys) · ("slice", low, high): list of values · ("list" | "tuple" | "set" | "frozenset", items)
-                  ("dict", items of keys, items) · ("fields", constant, names, items): a dataclass or named tuple with these fields
-                  ("like", constant, items): another subclass of a container, made from its items
+                  ("dict", items of keys, items)
+                  ("attributes", constant, names, items): a dataclass; ("items", constant, items of keys, items): a dict of the
+                  user's own; ("elements", constant, items): such a list. The constant is a copy into which the items are put
+                  ("like", constant, items): another container, made by calling the constant
 """
 
 from __future__ import annotations
@@ -22,16 +24,16 @@ Template = tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]]
 CONSTANTS, DEPENDENCIES, GATHER, GENERAL = range(4)
 
 
-def shape(template: Template, dependencies: int) -> int:
-    """Which short cut a template allows for a call with so many dependencies."""
+def shape(template: Template) -> int:
+    """Which short cut the calls of a template may take: every dependency of a call stands somewhere in its template."""
     positional, keywords = template
     if keywords:
         return GENERAL
-    if all(item == CONST for item in positional) and not dependencies:
+    if all(item == CONST for item in positional):
         return CONSTANTS
-    if positional == tuple(range(dependencies)):
+    if positional == tuple(range(len(positional))):
         return DEPENDENCIES
-    if positional == (("slice", 0, dependencies),):
+    if len(positional) == 1 and positional[0][:2] == ("slice", 0) if isinstance(positional[0], tuple) else False:
         return GATHER
     return GENERAL
 
@@ -57,15 +59,29 @@ def _build(item: Any, values: Sequence[Any], rest: Iterator[Any]) -> Any:
         case ("dict", keys, items):
             made = [_build(k, values, rest) for k in keys]
             return dict(zip(made, [_build(i, values, rest) for i in items], strict=True))
-        case ("like", constant, (items,)):
-            return _build(constant, values, rest)(_build(items, values, rest))
-        case ("fields", constant, names, items):
-            cls = _build(constant, values, rest)
-            return cls(**dict(zip(names, [_build(i, values, rest) for i in items], strict=True)))
+        case ("attributes", constant, names, items):
+            return _put(_build(constant, values, rest), object.__setattr__, names, [_build(i, values, rest) for i in items])
+        case ("items", constant, keys, items):
+            grown = _build(constant, values, rest)
+            made = [_build(k, values, rest) for k in keys]
+            return _put(grown, dict.__setitem__, made, [_build(i, values, rest) for i in items])
+        case ("elements", constant, items):
+            grown = _build(constant, values, rest)
+            list.__setitem__(grown, slice(None), [_build(i, values, rest) for i in items])
+            return grown
+        case ("like", constant, items):
+            make = _build(constant, values, rest)
+            return make([_build(i, values, rest) for i in items])
         case (container, items):
             return _CONTAINERS[container](_build(i, values, rest) for i in items)
     msg = f"unknown item {item!r} in a call template"
     raise ValueError(msg)
+
+
+def _put(into: Any, put: Callable[..., None], names: Sequence[Any], parts: list[Any]) -> Any:
+    for name, part in zip(names, parts, strict=True):
+        put(into, name, part)
+    return into
 
 
 _CONTAINERS: dict[str, Callable[[Any], Any]] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}

@@ -69,17 +69,28 @@ def land(value: Any) -> Any:
 
 
 def copy_of(value: Any, *, alone: bool, last: bool) -> Any:
-    """A value for one consumer: `alone` if there is no other at all, `last` if all others have theirs."""
+    """A value for one consumer: `alone` if there is no other at all, `last` if all others have theirs.
+
+    An array of several consumers is read-only for each of them on every path, or a task would fail by chance.
+    """
     kind = type(value)
     if kind is Encoded:
-        return loads(value.data)
+        value = loads(value.data)
+        return value if alone or not _is_array(value) else _read_only(value)
     if alone:
         return value
-    if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
-        view = value.view()
-        view.flags.writeable = False  # for all of them: an earlier one may have returned a part of it
-        return view
+    if _is_array(value):
+        return _read_only(value.view())  # for the last one too: an earlier one may have returned a part of it
     return value if last else loads(dumps(value))
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
+
+
+def _read_only(array: Any) -> Any:
+    array.flags.writeable = False
+    return array
 
 
 def encode(value: Any) -> bytes:

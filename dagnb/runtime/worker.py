@@ -6,6 +6,7 @@ Started by the supervisor as `python -m dagnb worker`, in the context of a noteb
 from __future__ import annotations
 
 import faulthandler
+import gc
 import signal
 from pathlib import Path
 from time import perf_counter_ns as now
@@ -40,21 +41,34 @@ class Desk:
         self._payloads = Wire(socket, f"worker-{slot}-payloads")
         self.shelf = Shelf(self._payloads, self.secret, "", epoch)
         self.out, self.err = install_captures()
-        self.pace: dict[str, int] = {}  # hash of a function → how long it takes
+        self._pace: dict[str, int] = {}  # hash of a function → class of its duration
+        self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
         self.functions: dict[str, Any] = {}
         self._page = Marks(directory / "marks").line(slot)
-        self._task = self._page[:8].cast("Q")
+        self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
+        self.mark[0] = NONE
         self._start = self._page[40:48].cast("Q")
         self.next_run = ""
         self._settled = False
         signal.signal(signal.SIGINT, self._interrupted)
 
-    def mark(self, task: int | None) -> None:
-        """Say which task runs now: one memory write, read by the supervisor when this process has died."""
-        self._task[0] = NONE if task is None else task
+    def pace(self, hashes: tuple[str, ...], unknown: int) -> list[int]:
+        """What is known of these functions."""
+        return [self._pace.get(h, unknown) for h in hashes]
+
+    def guess(self, hashes: tuple[str, ...]) -> int:
+        """Mean duration of their tasks in ns, 0 while one of them was never run here."""
+        costs = [self._cost.get(h, 0) for h in hashes]
+        return 0 if 0 in costs or not costs else sum(costs) // len(costs)
+
+    def learn(self, hashes: tuple[str, ...], pace: list[int], mean: int) -> None:
+        """Remember for later runs."""
+        self._pace.update(zip(hashes, pace, strict=True))
+        if mean:
+            self._cost.update(dict.fromkeys(hashes, mean))
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._task[0] != NONE:
+        if self.mark[0] != NONE:
             raise CancelledTask
 
     def keys(self, run: str) -> tuple[str, str]:
@@ -93,8 +107,13 @@ class Desk:
         if body is None or meta[0] is None:
             return  # over before we came
         slots = [int(s) for s in meta[1].split(b",")]
-        compiled = Compiled(unseal(self.secret, f"dag:{run}".encode(), body))
-        compiled.link(self._functions(compiled.hashes))
+        try:
+            compiled = Compiled(unseal(self.secret, f"dag:{run}".encode(), body))
+            compiled.link(self._functions(compiled.hashes))
+        except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
+            reason = f"{type(error).__name__}: {error}"
+            self.talk.wire.call("EVAL", (_HERE / "end.lua").read_text(), 2, *self.keys(run), run, "failed", reason, now())
+            return
         _teach_sources(compiled.sources)
         self._page[8:40] = run.encode().ljust(32, b"\0")
         self.shelf = Shelf(self._payloads, self.secret, prefix, self.talk.epoch)
@@ -158,8 +177,14 @@ def main(arguments: list[str]) -> int:
     faulthandler.enable(open(2, "w", closefd=False))  # noqa: SIM115, PTH123  stays open for good; stderr is a log file
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     desk = Desk(int(options["--slot"]), int(options["--epoch"]), Path(options["--dir"]))
+    gc.collect()
+    gc.freeze()  # what is here now stays: no collection needs to look at it
+    gc.set_threshold(20_000, 20, 50)
     while True:
         run = desk.choose()
         if run:
-            desk.join(run)
+            try:
+                desk.join(run)
+            except CancelledTask:
+                return 0  # interrupted between two steps of ours: the successor in this slot begins clean
 

@@ -1,12 +1,14 @@
 """The one place that joins planners, runtime and store; the magics and the command line talk only to it.
 
-    registry    DAGs by name; `dagnb.dag(...)`
-    dag         the public Dag: plan, run, pull; owner of its handles
-    plans       graph + planner's name + workers → Plan with its simulated figures
-    engine      the pool of this kernel
-    answers     a handle or a name → its value from the last run, or the reason why there is none
-    failures    what a failed task raises
-    twins       the Python twins of `%dag status`, `workers`, `doctor`, `help`
-    later       names whose room is not built yet
-    observers   who wants to hear of plans and runs (the notebook's panels)
+names       the table of DAGs by name
+registry    DAGs by name; `dagnb.dag(...)`
+dag         the public Dag: plan, run, pull; owner of its handles
+plans       graph + planner's name + workers → Plan with its simulated figures
+engine      the pool of this kernel
+answers     a handle or a name → its value from the last run, or the reason why there is none
+lives       a run begun, waited for, cancelled, and what it raises
+sources     texts of cells, for the tracebacks of workers
+twins       the Python twins of `%dag status`, `workers`, `doctor`, `help`
+later       names whose room is not built yet
+observers   who wants to hear of plans and runs (the notebook's panels)
 """

@@ -15,7 +15,7 @@ _ATOMS = (bool, int, float, complex, str, bytes, type(None))
 
 
 def in_run(run: Run | None, graph: TaskGraph, now: TaskRef, name: str) -> TaskRef:
-    """The value `now` of `graph` in `run`. Raises NotRunError when the DAG was never run, or that part changed since."""
+    """The value `now` of `graph` in `run`. Raises NotRunError if the DAG was never run, or that part changed since."""
     from dagnb.graph.graph import TaskRef
 
     where = graph.where[now.task] if graph.where else ""
@@ -104,7 +104,7 @@ def _equal(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, _ATOMS):
         return bool(a == b)
-    from cloudpickle import dumps
+    from cloudpickle import dumps  # type: ignore[import-untyped]  # it has no stubs
 
     try:
         return bool(dumps(a) == dumps(b))

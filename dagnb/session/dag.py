@@ -13,6 +13,7 @@ from dagnb.graph.cells import calling_frame
 
 from . import answers, lives
 from .later import not_yet
+from .names import forget
 from .observers import tell
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Dag:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._builder.exit(error)
+        if error is None:
+            tell("recorded", self)
 
     # ---- looking ----------------------------------------------------------------------------------------------------
     @property
@@ -104,7 +107,7 @@ class Dag:
             not_yet("plan(budget=…)")
         return make_plan(self.graph, cluster_of(workers), planner, seed=seed, options=options)
 
-    def run(
+    def run(  # noqa: PLR0913 -- each says another thing about a run, by name only
         self,
         *,
         workers: int | Cluster | None = None,
@@ -129,18 +132,16 @@ class Dag:
         keep               names of intermediate nodes whose values should outlive the run
         quiet              show nothing
 
-        Independent branches finish; then the first failure is raised as a class that is both TaskError and the original
-        type (`error.run`, `error.failures`). An interrupt cancels. Raises PlanError, RunError while another run of this
-        DAG is live, PickleError for an argument that cannot travel, StoreError, OptionError.
+        Independent branches finish; then the first failure is raised as a class that is both TaskError and the
+        original type (`error.run`, `error.failures`). An interrupt cancels. Raises PlanError, RunError while another
+        run of this DAG is live, PickleError for an argument that cannot travel, StoreError, OptionError.
         """
         _refuse_unbuilt(fresh=fresh, only=only, on=on, mode=mode, scale=scale, params=params, **more_params)
-        run = lives.begin(self, workers=workers, planner=planner, plan=plan, keep=keep)
-        self.last = run
-        tell("started", self, run, quiet=quiet)
-        if not wait:
+        run = lives.begin(self, workers=workers, planner=planner, plan=plan, keep=keep, quiet=quiet)
+        if wait:
+            lives.finish(self, run)
+        else:
             run.on_end(lambda *_: tell("ended", self, run))
-            return run
-        lives.finish(self, run)
         return run
 
     async def run_async(self, **options: Any) -> Run:
@@ -153,19 +154,15 @@ class Dag:
     def pull(self, *names: str) -> dict[str, Any]:
         """Variable → value, of all variables of this DAG or of those named.
 
-        At the top of a notebook or a module the variables themselves become the values. Raises what `result()` raises.
+        At the top of a notebook or a module the variables themselves become the values. Without names, what has no
+        value stays as it is; what is named raises what `result()` raises.
         """
         frame = calling_frame(sys._getframe(1))
         return lives.pull(self, frame.f_globals if frame.f_locals is frame.f_globals else dict(frame.f_locals), names)
 
     def drop(self) -> None:
         """Forget this DAG: its name, its cells and the values of its last run."""
-        from .registry import forget
-
         forget(self)
-
-    def _release(self) -> None:
-        """Let go of the last run's values."""
         run, self.last = self.last, None
         if run is not None:
             lives.release(run)
@@ -231,9 +228,13 @@ def _refuse_unbuilt(**options: Any) -> None:
     for name, value in options.items():
         if name not in _UNSAID:
             advice = near(name, ("workers", "planner", "plan", "wait", "keep", "quiet", *_UNSAID))
-            raise OptionError(f"run() has no option {name!r}, and this DAG has no parameter of that name.\n  {advice}".rstrip())
+            raise OptionError(
+                f"run() has no option {name!r}, and this DAG has no parameter of that name.\n  {advice}".rstrip()
+            )
         if value is not _UNSAID[name] and value != _UNSAID[name]:
             not_yet(f"run({name}={value!r})", "Leave it out.")
 
 
-
+def builder_of(dag: Dag) -> GraphBuilder:
+    """What records a DAG; for the magics, which record without a `with` statement."""
+    return dag._builder  # noqa: SLF001 -- kept out of the user's completion, not out of ours

@@ -36,7 +36,7 @@ def connected() -> LocalPool | None:
 
 def disconnect() -> None:
     """Let go of the pool; the next run connects anew."""
-    global _pool  # noqa: PLW0603 -- see connect
+    global _pool
     with _lock:
         pool, _pool = _pool, None
     close = getattr(pool, "close", None)

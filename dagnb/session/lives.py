@@ -1,17 +1,17 @@
-"""The life of a run as the notebook sees it: begun once, waited for, cancelled by an interrupt, asked for its values."""
+"""The life of a run as the notebook sees it: begun once, waited for, cancelled by an interrupt, asked for values."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Mapping, MutableMapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dagnb.errors import CancelledError, DagnbError, OptionError, RunError, near
+from dagnb.errors import CancelledError, DagnbError, NotRunError, OptionError, RunError, SkippedError, TaskError, near
 from dagnb.trace.events import TaskState
 
 from . import engine
-from .failures import task_error
 from .observers import tell
 from .plans import cluster_of, make_plan
 from .sources import sources
@@ -42,10 +42,13 @@ def begin(
     planner: object = None,
     plan: Plan | None = None,
     keep: str | Collection[str] = (),
+    quiet: bool = False,
 ) -> Run:
     """Plan, and hand the graph to the workers. Raises RunError while another run of this DAG is live."""
     if live(dag.last):
-        raise RunError(f"{dag.name} is running already.\n  %dag wait {dag.name} waits for it, %dag cancel {dag.name} ends it.")
+        raise RunError(
+            f"{dag.name} is running already.\n  %dag wait {dag.name} waits for it, %dag cancel {dag.name} ends it."
+        )
     graph = dag.graph
     if plan is not None and (planner is not None or workers is not None):
         raise OptionError("a plan already says its planner and its workers.\n  Give run() either the plan, or those.")
@@ -53,7 +56,11 @@ def begin(
         plan = make_plan(graph, cluster_of(workers), planner)
     from dagnb.runtime.run import start
 
-    return start(graph, plan, engine.connect(), keep=_kept(graph, keep), sources=sources(graph))
+    kept = _kept(graph, keep)
+    tell("starting", dag, plan, quiet=quiet)
+    dag.last = run = start(graph, plan, engine.connect(), keep=kept, sources=sources(graph))
+    tell("started", dag, run)
+    return run
 
 
 def _kept(graph: TaskGraph, names: str | Collection[str]) -> frozenset[int]:
@@ -99,7 +106,9 @@ def cancel(dag: Dag, run: Run) -> None:
 def cancelled(dag: Dag, run: Run) -> CancelledError:
     """One line for a run that was ended."""
     done = run.timeline.counts.get(TaskState.DONE, 0)
-    return CancelledError(f"{dag.name} was cancelled: {done} of {len(run.graph)} tasks are done. %dag run {dag.name} starts again.")
+    return CancelledError(
+        f"{dag.name} was cancelled: {done} of {len(run.graph)} tasks are done. %dag run {dag.name} starts again."
+    )
 
 
 def raise_failure(dag: Dag, run: Run) -> None:
@@ -110,6 +119,8 @@ def raise_failure(dag: Dag, run: Run) -> None:
         failures = run.errors()
         if not failures:
             raise RunError(f"{dag.name} failed, and no task of it did.\n  %dag status tells more.")
+        from dagnb.runtime.raised import task_error
+
         raise task_error(failures, run, where(run.graph, failures[0].key))
 
 
@@ -121,7 +132,39 @@ def where(graph: TaskGraph, key: str) -> str:
 
 def value(dag: Dag, run: Run, ref: TaskRef, timeout: float | None) -> Any:
     """The value of one task, waited for. Raises TaskError, SkippedError, CancelledError, NotRunError."""
-    return run.result(ref, timeout)
+    from dagnb.runtime.raised import task_error
+
+    try:
+        return run.result(ref, timeout)
+    except KeyboardInterrupt:
+        text = f"stopped waiting for {run.graph.keys[ref.task]}; the run goes on. %dag cancel {dag.name} ends it."
+        error: RunError = CancelledError(text)
+    except TaskError:
+        mine = [f for f in run.errors() if f.key == run.graph.keys[ref.task]]
+        if not mine:
+            raise
+        error = task_error(mine, run, where(run.graph, mine[0].key))
+    except SkippedError:
+        error = _skipped(dag, run, ref.task)
+    raise error
+
+
+def _skipped(dag: Dag, run: Run, task: int) -> SkippedError:
+    """The error of a task that was left out, with the failure that caused it."""
+    graph, failed = run.graph, {f.key: f for f in run.errors()}
+    above, todo = {task}, [task]
+    while todo:
+        new = set(graph.dependencies(todo.pop())) - above
+        above |= new
+        todo += new
+    cause = next((failed[graph.keys[i]] for i in sorted(above) if graph.keys[i] in failed), None)
+    why = f"{cause.key} failed: {cause.type}: {cause.message}" if cause else "something it needs failed"
+    lines = (
+        f"{graph.keys[task]} was skipped: {why}",
+        where(graph, cause.key) if cause else "",
+        f"%dag logs {dag.name}.{cause.key} tells more." if cause else f"%dag run {dag.name} runs it again.",
+    )
+    return SkippedError("\n  ".join(line for line in lines if line))
 
 
 def settled(run: Run, ref: TaskRef) -> bool:
@@ -164,13 +207,26 @@ def pull(dag: Dag, ns: MutableMapping[str, Any], names: Collection[str]) -> dict
     holders = variables(dag, ns)
     for name in names:
         if name not in holders:
-            advice = near(name, holders) or "%dag lists the DAGs; a variable holds its nodes until it is assigned again."
+            advice = (
+                near(name, holders) or "%dag lists the DAGs; a variable holds its nodes until it is assigned again."
+            )
             raise OptionError(f"no variable {name!r} holds a node of {dag.name}.\n  {advice}")
-    from dagnb.graph.arguments import rebuild
-
-    pulled = {name: rebuild(holders[name], lambda handle: handle.result()) for name in names or holders}
+    pulled = {}
+    for name in names or holders:
+        try:
+            pulled[name] = _filled(holders[name])
+        except NotRunError:
+            if names:
+                raise  # asked for by name; else what was not kept stays as it is
     ns.update(pulled)
     return pulled
+
+
+def _filled(held: Any) -> Any:
+    """A copy of the containers, with the value in the place of every handle."""
+    from dagnb.graph.arguments import rebuild
+
+    return rebuild(held, lambda handle: handle.result())
 
 
 def variables(dag: Dag, ns: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,10 +243,8 @@ def variables(dag: Dag, ns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def release(run: Run) -> None:
-    """Let go of a run's values; the run itself ends first."""
-    drop = getattr(run, "drop", None)
-    if drop is not None:
-        try:
-            drop()
-        except DagnbError:  # the store is gone, and the values with it
-            return
+    """Let go of a run's values; one that is live is cancelled first."""
+    with suppress(DagnbError):  # the store is gone, and the values with it
+        if live(run):
+            run.cancel()
+        run.drop()

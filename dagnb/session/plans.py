@@ -40,6 +40,4 @@ def make_plan(
     from dagnb.planning.planner import find_planner, run_planner
 
     spec = cast("str | Planner | type", Settings.load().planner if planner is None else planner)
-    return run_planner(
-        find_planner(spec, defaults={"seed": seed}, **(options or {})), graph, cluster, estimate(graph)
-    )
+    return run_planner(find_planner(spec, defaults={"seed": seed}, **(options or {})), graph, cluster, estimate(graph))

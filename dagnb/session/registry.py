@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from keyword import iskeyword
 from typing import Any
 
 from dagnb.errors import OptionError, near
@@ -10,9 +11,7 @@ from dagnb.graph.cells import CELLS, calling_frame
 
 from .dag import Dag
 from .later import not_yet
-
-#: (where a name is one and the same, name) → DAG; the newest last
-_DAGS: dict[tuple[str, str], Dag] = {}
+from .names import DAGS
 
 
 def dag(name: str | None = None, /, *, new: bool = False, requirements: Any = None) -> Dag:
@@ -32,13 +31,24 @@ def dag(name: str | None = None, /, *, new: bool = False, requirements: Any = No
 
 def named(name: str, scope: str = "", *, new: bool = False) -> Dag:
     """The DAG `name` in `scope`, made if there is none or if it is to be new. Raises OptionError."""
-    if not isinstance(name, str) or not name.isidentifier():
-        raise OptionError(f"{name!r} is not a name for a DAG.\n  Give it a Python name, like etl.")
     key = (scope, name)
-    if new or key not in _DAGS:
-        _DAGS.pop(key, None)  # the newest stands last
-        _DAGS[key] = Dag(name)
-    return _DAGS[key]
+    return register(unregistered(name), scope) if new or key not in DAGS else DAGS[key]
+
+
+def unregistered(name: str) -> Dag:
+    """A new DAG that takes its place in the registry later, when its first body has not raised. Raises OptionError."""
+    if not str(name).isidentifier() or iskeyword(name):
+        raise OptionError(f"{name!r} is not a name for a DAG.\n  Give it a Python name, like etl.")
+    return Dag(name)
+
+
+def register(target: Dag, scope: str = "") -> Dag:
+    """Make a DAG known by its name, in the place of one that had it."""
+    key = (scope, target.name)
+    if DAGS.get(key) is not target:
+        DAGS.pop(key, None)  # the newest stands last
+        DAGS[key] = target
+    return target
 
 
 def anonymous() -> Dag:
@@ -48,7 +58,7 @@ def anonymous() -> Dag:
 
 def dags() -> dict[str, Dag]:
     """Name → the newest DAG of that name."""
-    return {name: found for (_, name), found in _DAGS.items()}
+    return {name: found for (_, name), found in DAGS.items()}
 
 
 def find(name: str | None = None) -> Dag:
@@ -62,17 +72,12 @@ def find(name: str | None = None) -> Dag:
         raise OptionError(f"which DAG? There are {', '.join(known)}.\n  Say its name.")
     if name in known:
         return known[name]
-    advice = near(name, known) or (f"There are: {', '.join(known)}." if known else "There is none yet: write a %%dag cell.")
+    advice = near(name, known) or (
+        f"There are: {', '.join(known)}." if known else "There is none yet: write a %%dag cell."
+    )
     raise OptionError(f"there is no DAG {name}.\n  {advice[0].upper()}{advice[1:]}")
 
 
 def drop(name: str) -> None:
     """Forget a DAG and its last run. Raises OptionError when there is none of that name."""
-    forget(find(name))
-
-
-def forget(target: Dag) -> None:
-    """Take a DAG out of the registry and let go of its last run."""
-    for key in [key for key, found in _DAGS.items() if found is target]:
-        del _DAGS[key]
-    target._release()
+    find(name).drop()

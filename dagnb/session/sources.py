@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def sources(graph: TaskGraph) -> dict[str, str]:
-    """File name → text, for all code of cells that the tasks of `graph` can reach. A worker reads real files by itself."""
+    """File name → text, for all code of cells that the tasks of `graph` reach. A worker reads real files by itself."""
     files = {code.co_filename for code in _codes(graph.calls.functions if graph.calls else ())}
     return {file: text for file in files if (text := _cell_text(file))}
 

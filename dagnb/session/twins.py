@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dagnb.errors import DagnbError
+
 from . import engine, registry
+from .dag import builder_of
 
 if TYPE_CHECKING:
     from dagnb.runtime.run import Run
@@ -22,12 +25,14 @@ class Report(str):
 def status() -> Report:
     """DAGs here, last runs, the pool."""
     found = registry.dags()
-    lines = [_dag_line(name, dag) for name, dag in found.items()] or ["no DAG yet: write a cell that begins with %%dag etl"]
+    lines = [_dag_line(name, dag) for name, dag in found.items()] or [
+        "no DAG yet: write a cell that begins with %%dag etl"
+    ]
     return Report("\n".join([*lines, *_pool_lines()]))
 
 
 def _dag_line(name: str, dag: Any) -> str:
-    problems = dag._builder.problems  # noqa: SLF001 -- the session's own
+    problems = builder_of(dag).problems
     if problems:
         return f"{name} · cannot be planned: {problems[0]}"
     n = len(dag.graph)
@@ -37,6 +42,10 @@ def _dag_line(name: str, dag: Any) -> str:
 
 def run_line(run: Run) -> str:
     """`done in 1.2 s`, `running: 3 of 10 tasks done`, `failed: 1 of 10 tasks`."""
+    try:
+        run.look()
+    except DagnbError as error:  # the store is gone
+        return str(error).partition("\n")[0]
     counts = {state.name.lower(): n for state, n in run.timeline.counts.items() if n}
     state, n = run.state.value, len(run.graph)
     if state == "done":
@@ -62,11 +71,11 @@ def _pool_lines() -> list[str]:
     found = pool.status()
     up = [w for w in found.workers if w.state == "up"]
     busy = sum(1 for w in up if w.task is not None)
+    died = f" · {found.deaths} died so far" if found.deaths else ""
+    users = f"{len(found.runs)} live runs · {len(found.kernels)} kernels"
     lines = [
-        f"workers: {len(up)} up, {busy} busy · {engine.worker_count()} for the next run"
-        + (f" · {found.deaths} died so far" if found.deaths else ""),
-        f"store: Redis {found.redis_version}, {found.redis_memory / 1e6:.1f} MB · {len(found.runs)} live runs · "
-        f"{len(found.kernels)} kernels · {found.directory}",
+        f"workers: {len(up)} up, {busy} busy · {engine.worker_count()} for the next run{died}",
+        f"store: Redis {found.redis.version}, {found.redis.memory / 1e6:.1f} MB · {users} · {found.directory}",
     ]
     return lines + [f"worker {w.slot} is broken: {w.broken}" for w in found.workers if w.broken]
 

@@ -42,4 +42,5 @@ def _previous(timeline: Timeline) -> list[int]:
     found[order[1:][same]] = order[:-1][same]
     late = timeline.end[found] > timeline.start + 1e-9  # several at once on one worker: not one after the other
     found[(found >= 0) & late] = -1
-    return found.tolist()  # type: ignore[no-any-return]  # numpy types tolist as Any
+    previous: list[int] = found.tolist()
+    return previous

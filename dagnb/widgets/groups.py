@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -81,29 +81,45 @@ def group(
     Coarser rules, each still without circles: all of a kind, except kinds that wait for one another in a circle, which
     stay split by column; at last `bands` stretches of columns, whatever the kind.
     """
-    of, rank = kind.astype(np.int64), drawn.rank.astype(np.int64)
-    src, dst = drawn.src.astype(np.int64), drawn.dst.astype(np.int64)
+    edges = drawn.src.astype(np.int64), drawn.dst.astype(np.int64)
+    limits = Limits(most, columns, bands)
+    return group_ranked(drawn.rank.astype(np.int64), edges, kind.astype(np.int64), limits, spacing)
+
+
+class Limits(NamedTuple):
+    """How large an overview may be: boxes, columns, and stretches of columns where nothing else helps."""
+
+    most: int
+    columns: int
+    bands: int
+
+
+def group_ranked(rank: Ints, edges: tuple[Ints, Ints], of: Ints, limits: Limits, spacing: Spacing) -> Groups:
+    """`group` for tasks whose columns are known (`layout_ranks.ranks`), without a drawing of them; `of` is the kind."""
+    src, dst = edges
     kinds = int(of.max(initial=-1)) + 1
     fine = rank * kinds + of
-    if _fits(fine, rank, most, columns):
-        return _gather(fine, src, dst, of, rank, spacing)
+    if _fits(fine, rank, limits):
+        return _gather(fine, edges, of, rank, spacing)
     looped = _looped(kinds, of[src], of[dst])[of]
     by_kind = np.where(looped, (rank + 1) * kinds + of, of)
-    if _fits(by_kind, rank[looped], most, columns):
-        return _gather(by_kind, src, dst, of, rank, spacing)
+    if _fits(by_kind, rank[looped], limits):
+        return _gather(by_kind, edges, of, rank, spacing)
     across = int(rank.max()) + 1
-    return _gather(rank * min(across, bands) // across, src, dst, np.full(len(of), -1), rank, spacing)
+    band = rank * min(across, limits.bands) // across
+    return _gather(band, edges, np.full(len(of), -1), rank, spacing)
 
 
 def _columns(first: int, last: int) -> str:
     return f"columns {first + 1}–{last + 1}" if last > first else f"column {first + 1}"
 
 
-def _fits(key: Ints, rank: Ints, most: int, columns: int) -> bool:
-    return len(np.unique(key)) <= most and int(rank.max(initial=0)) < columns
+def _fits(key: Ints, rank: Ints, limits: Limits) -> bool:
+    return len(np.unique(key)) <= limits.most and int(rank.max(initial=0)) < limits.columns
 
 
-def _gather(key: Ints, src: Ints, dst: Ints, kind: Ints, rank: Ints, spacing: Spacing) -> Groups:
+def _gather(key: Ints, edges: tuple[Ints, Ints], kind: Ints, rank: Ints, spacing: Spacing) -> Groups:
+    src, dst = edges
     boxes, one, of, size = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
     of = of.reshape(len(key))
     first, last = np.full(len(boxes), np.iinfo(np.int64).max), np.zeros(len(boxes), np.int64)

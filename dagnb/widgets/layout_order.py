@@ -35,17 +35,26 @@ def reduce_crossings(levels: Levels) -> tuple[Ints, int]:
     sweep = Sweep(levels, both=False)
     for name, median in STARTS[:starts]:
         order = np.arange(len(levels)) if name == "input" else walk(levels, backwards=name == "walk back")
-        here, worse = least + 1, 0
-        for i in range(sweeps):
-            order = sweep(order, flip=i % 2 == 1, median=median and i % 2 == 0)
-            count = count_crossings(levels, order)
-            worse = 0 if count < here else worse + 1
-            here = min(here, count)
-            if count < least:
-                best, least = order, count
-            if worse >= 2 or not least:
-                break
+        found, count = _sweep(levels, sweep, order, sweeps, median=median)
+        if count < least:
+            best, least = found, count
+        if not least:
+            break
     return _polish(levels, best, least, rounds, swaps)
+
+
+def _sweep(levels: Levels, sweep: Sweep, order: Ints, sweeps: int, *, median: bool) -> tuple[Ints, int]:
+    """The best order on the way from a start, which may be the start itself; ends when it gets worse twice."""
+    best, least, worse = order, count_crossings(levels, order), 0
+    for i in range(sweeps):
+        if worse >= 2 or not least:
+            break
+        order = sweep(order, flip=i % 2 == 1, median=median and i % 2 == 0)
+        count = count_crossings(levels, order)
+        worse = 0 if count < least else worse + 1
+        if count < least:
+            best, least = order, count
+    return best, least
 
 
 def _polish(levels: Levels, best: Ints, least: int, rounds: int, swaps: int) -> tuple[Ints, int]:
@@ -143,9 +152,10 @@ def _means(values: Floats, mine: Ints, degree: Ints) -> Floats:
 def _medians(values: Floats, mine: Ints, degree: Ints) -> Floats:
     if not len(values):
         return np.zeros(len(degree))
-    sorted_values = values[np.lexsort((values, mine))]
+    sorted_values: Floats = values[np.lexsort((values, mine))]
     middle = np.cumsum(degree) - degree + (degree - 1) // 2
-    return sorted_values[np.clip(middle, 0, len(values) - 1)]
+    found: Floats = sorted_values[np.clip(middle, 0, len(values) - 1)]
+    return found
 
 
 def _neighbours(levels: Levels, *, both: bool) -> tuple[list[list[int]], ...]:
@@ -245,4 +255,4 @@ def _gain(side: tuple[Ints, Ints, Ints], slot: Ints, u: Ints, v: Ints) -> Floats
     nth = np.arange(len(pair)) - (np.cumsum(size) - size)[pair]
     i, j = np.divmod(nth, np.maximum(degree[v], 1)[pair])
     apart = slot[other[start[u][pair] + i]] - slot[other[start[v][pair] + j]]
-    return np.bincount(pair, weights=np.sign(apart), minlength=len(u))
+    return np.bincount(pair, weights=np.sign(apart), minlength=len(u)).astype(np.float64)

@@ -131,10 +131,10 @@ def _heights(levels: Levels, order: Ints, rows: Rows, spacing: Spacing) -> Float
     for _ in range(8 if len(levels.left) <= 1_500 else 3 if len(levels.left) <= 4_500 else 1):
         settler.sweep(left=True, right=True)
         settler.sweep(left=True, right=True, back=True)
-    y = settler.heights() - apart
+    settled: Floats = settler.heights() - apart
     row = np.cumsum(rows.sub == 0) - 1
-    y[order] = (np.bincount(row, weights=y[order]) / np.bincount(row))[row]
-    return y
+    settled[order] = (np.bincount(row, weights=settled[order]) / np.bincount(row))[row]
+    return settled
 
 
 class Settler:
@@ -245,16 +245,17 @@ def _columns(levels: Levels, rows: Rows, y: Floats, spacing: Spacing) -> tuple[F
     opens = levels.place == 0
     piece, column = levels.component[opens], levels.column[opens]
     of = levels.segment[levels.left]
-    climb = np.bincount(of, weights=np.abs(y[levels.left] - y[levels.right]), minlength=len(piece))
-    climb = climb / np.maximum(np.bincount(of, minlength=len(piece)), 1)
-    width = rows.wide * (spacing.width + spacing.fold_gap) - spacing.fold_gap
+    climb = np.bincount(of, weights=np.abs(y[levels.left] - y[levels.right]), minlength=len(piece)).astype(np.float64)
+    climb /= np.maximum(np.bincount(of, minlength=len(piece)), 1)
+    width = rows.wide.astype(np.float64) * (spacing.width + spacing.fold_gap) - spacing.fold_gap
     advance = width + spacing.column_gap + np.minimum(2.5 * spacing.column_gap, climb / 4)
     along = np.lexsort((column, piece))  # component after component
     end = np.cumsum(advance[along])
     begin = np.empty(len(piece))
     begin[along] = end - advance[along]
     first = begin[along[np.searchsorted(piece[along], np.arange(int(piece.max()) + 1))]]
-    return begin - first[piece], width
+    left: Floats = begin - first[piece]
+    return left, width
 
 
 def _shelve(levels: Levels, at: Places, spacing: Spacing, aspect: float) -> Places:

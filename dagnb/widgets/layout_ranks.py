@@ -45,7 +45,8 @@ class Side:
 
     def degrees(self) -> list[int]:
         """How many neighbours each node has."""
-        return np.diff(self.start).tolist()  # type: ignore[no-any-return]  # numpy types tolist as Any
+        found: list[int] = np.diff(self.start).tolist()
+        return found
 
 
 def ranks(n: int, src: Ints, dst: Ints) -> Ints:

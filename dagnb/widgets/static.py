@@ -19,7 +19,7 @@ from dagnb.trace.events import TaskState
 
 from .critical import critical_chain
 from .svg import Picture, legend, page
-from .svg_gantt import gantt_picture
+from .svg_gantt import BARS, gantt_picture
 from .svg_graph import describe, graph_picture
 from .theme import FONT, THEMES, Theme
 from .wording import clean, header_line, plural, said, seconds, state_counts
@@ -75,7 +75,12 @@ def gantt_svg(
     head = graph.name if title is None else title
     chart = gantt_picture(graph, planned, actual, workers, theme, has_seconds=has_seconds)
     states = None if actual is None else actual.state
-    return page(head, describe(graph, states), [chart, legend(theme, states, critical=bool(chart.height))], theme)
+    return page(
+        head,
+        describe(graph, states),
+        [chart, legend(theme, states, critical=bool(chart.height) and len(graph) <= BARS)],
+        theme,
+    )
 
 
 def figure_svg(
@@ -101,7 +106,7 @@ def figure_svg(
     workers = tuple(plan.workers) if plan is not None else ()
     width = max(drawn.width, 880.0)
     chart = gantt_picture(graph, planned, timeline, workers, theme, width=width, has_seconds=has_seconds)
-    parts: list[Picture] = [drawn, chart, legend(theme, states, critical=bool(chain))]
+    parts: list[Picture] = [drawn, chart, legend(theme, states, critical=bool(chain) and len(graph) <= BARS)]
     head = _headline(graph, plan, timeline) if title is None else title
     return page(head, f"{describe(graph, states)}. {header_line(graph, plan)}", parts, theme)
 

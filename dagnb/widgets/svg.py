@@ -132,4 +132,5 @@ def page(title: str, described: str, pictures: Sequence[Picture], theme: Theme, 
     for picture in drawn:
         parts.append(picture.at(MARGIN, y))
         y += picture.height + gap
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    # Single quotes: notebooks store pictures inside JSON and `data:` addresses, where double ones cost two and three.
+    return "\n".join([*parts, "</svg>"]).replace('"', "'") + "\n"

@@ -10,9 +10,10 @@ import numpy as np
 
 from dagnb.trace.events import TaskState
 
-from .groups import BOX, Groups, group
+from .groups import BOX, Groups, Limits, group_ranked
 from .layout import Layout, Spacing, layout
-from .svg import Picture, attributes, escape, glyphs, num, path, rect, text
+from .layout_ranks import ranks
+from .svg import Picture, attributes, glyphs, num, path, rect, text
 from .wording import said, shorten, state_counts, text_width
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .theme import Theme
 
     States = NDArray[np.integer]
-    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
 #: More tasks than these, a larger page, or more characters of SVG: the overview is drawn instead.
 TASKS, WIDTH, HEIGHT, CHARACTERS = 300, 2200.0, 1400.0, 80_000
@@ -34,10 +35,15 @@ TASKS, WIDTH, HEIGHT, CHARACTERS = 300, 2200.0, 1400.0, 80_000
 CARDS = (210, 160, 120)
 
 #: Ways of grouping, tried until one is small enough: most boxes, most columns, widest box.
-OVERVIEWS = ((60, 12, 200), (60, 14, 140), (30, 12, 120), (0, 0, 200))
+OVERVIEWS = ((60, 12, 200), (60, 14, 140), (30, 12, 120))
 
 #: Boxes with their ribbons are never more than so many.
 RIBBONS = 600
+
+#: Stretches of columns, where neither kinds nor columns make few boxes.
+BANDS = 8
+
+_SPACED = replace(BOX, column_gap=44)
 
 CARD = Spacing(column_gap=40, rows=12)
 
@@ -48,13 +54,20 @@ def graph_picture(graph: TaskGraph, states: States | None, critical: Sequence[in
     if not len(graph):
         words = text(0, 14, "no tasks yet", fill=theme.quiet)
         return Picture(text_width("no tasks yet", 12), 20, (words,))
+    owner = np.repeat(np.arange(len(graph)), np.diff(graph.dep_start))
+    edges = graph.deps.astype(np.int64), owner
+    rank = ranks(len(graph), *edges)
     for widest in CARDS if len(graph) <= TASKS else ():
-        drawn = layout(graph, spacing=_fit(CARD, graph.keys, 42, 64, widest))
+        spacing = _fit(CARD, graph.keys, 42, 64, widest)
+        if (rank.max() + 1) * (spacing.width + spacing.column_gap) > WIDTH + spacing.column_gap:
+            continue
+        drawn = layout(graph, spacing=spacing)
         if drawn.width <= WIDTH and drawn.height <= HEIGHT:
             picture = _tasks(graph, drawn, shown, critical, theme)
             if sum(map(len, picture.parts)) <= CHARACTERS:
                 return picture
-    return _overview(graph, shown, theme)
+            break  # too many edges, however narrow the cards
+    return _overview(graph, _grouped(graph, rank, edges), shown, theme)
 
 
 def _fit(spacing: Spacing, labels: Sequence[str], extra: float, least: float, most: float) -> Spacing:
@@ -70,7 +83,7 @@ def _fit(spacing: Spacing, labels: Sequence[str], extra: float, least: float, mo
 def _tasks(graph: TaskGraph, drawn: Layout, states: States, critical: Sequence[int], theme: Theme) -> Picture:
     on_path = np.zeros(len(graph), bool)
     on_path[list(critical)] = True
-    parts = _lines(drawn, np.ones(len(drawn.src)), theme)
+    parts = _lines(drawn, np.ones(len(drawn.src), np.int64), theme)
     follows = set(itertools.pairwise(critical))
     marked = [e for e, pair in enumerate(zip(drawn.src.tolist(), drawn.dst.tolist(), strict=True)) if pair in follows]
     bold = dict.fromkeys(piece for e in marked for piece in _pieces(drawn, e))
@@ -127,7 +140,7 @@ def _pieces(drawn: Layout, edge: int) -> Iterator[str]:
             yield f"M{num(xa)},{num(ya)}C{middle},{num(ya)} {middle},{num(yb)} {num(xb)},{num(yb)}"
 
 
-def _lines(drawn: Layout, count: Floats, theme: Theme) -> list[str]:
+def _lines(drawn: Layout, count: Ints, theme: Theme) -> list[str]:
     """All edges, gathered by thickness; a ribbon is as thick as the logarithm of its edges."""
     thick = np.round(np.minimum(9.0, 1.2 + 1.1 * np.log2(np.maximum(count, 1))) * 2) / 2
     widest: dict[str, float] = {}
@@ -146,13 +159,10 @@ def _lines(drawn: Layout, count: Floats, theme: Theme) -> list[str]:
 # -- overview -------------------------------------------------------------------------
 
 
-def _overview(graph: TaskGraph, states: States, theme: Theme) -> Picture:
-    groups, heads = _grouped(graph)
-    boxes = groups.layout
+def _overview(graph: TaskGraph, groups: Groups, states: States, theme: Theme) -> Picture:
+    boxes, heads = groups.layout, groups.heads(graph.keys, graph.kinds)
     table = np.zeros((len(groups), len(TaskState)), np.int64)
     np.add.at(table, (groups.of, states.astype(np.int64)), 1)
-    one = np.zeros(len(groups), np.int64)
-    one[groups.of] = np.arange(len(graph))
     parts = _lines(boxes, groups.count, theme)
     for box, head in enumerate(heads):
         counts = {state: count for state in state_counts(states) if (count := int(table[box, state]))}
@@ -162,17 +172,19 @@ def _overview(graph: TaskGraph, states: States, theme: Theme) -> Picture:
     return Picture(boxes.width + 4, boxes.height + 4, tuple(parts))
 
 
-def _grouped(graph: TaskGraph) -> tuple[Groups, list[str]]:
+def _grouped(graph: TaskGraph, rank: Ints, edges: tuple[Ints, Ints]) -> Groups:
     """The finest grouping that makes a small picture."""
-    drawn = layout(graph)
+    kind = graph.kind.astype(np.int64)
+    names = [f"{kind} ×{len(graph)}" for kind in graph.kinds]
     for most, columns, widest in OVERVIEWS:
-        names = [f"{kind} ×{len(graph)}" for kind in graph.kinds] if most else ["columns 000–000 ×10,000"]
-        spacing = _fit(replace(BOX, column_gap=44), names, 50, 110, widest)
-        groups = group(drawn, graph.kind, most=most, columns=columns, bands=8, spacing=spacing)
+        spacing = _fit(_SPACED, names, 56, 110, widest)
+        groups = group_ranked(rank, edges, kind, Limits(most, columns, BANDS), spacing)
         boxes = groups.layout
-        if boxes.width <= WIDTH and boxes.height <= HEIGHT and len(boxes.src) <= RIBBONS:
-            break
-    return groups, groups.heads(graph.keys, graph.kinds)
+        small = boxes.width <= WIDTH and boxes.height <= HEIGHT and len(boxes.src) <= RIBBONS
+        if small and groups.kind[0] >= 0:
+            return groups
+    spacing = _fit(_SPACED, ["columns 000–000 ×10,000"], 56, 110, 190)
+    return group_ranked(rank, edges, kind, Limits(0, 0, BANDS), spacing)
 
 
 def _box(
@@ -193,7 +205,7 @@ def _box(
     yield path([f"M{num(x + 5)},{num(y + 9)}v{num(h - 18)}"], stroke=colour, stroke_width=3, stroke_linecap="round")
     much = f"×{tasks:,}" if tasks > 1 else ""
     room = w - 30 - (text_width(much, 12) + 8 if much else 0)
-    yield text(x + 14, y + 20, shorten(head, room / 1.07), font_weight=600, fill=theme.text)
+    yield text(x + 14, y + 20, shorten(head, room / 1.12), font_weight=600, fill=theme.text)
     if much:
         yield text(x + w - 12, y + 20, much, text_anchor="end", fill=theme.quiet)
     yield from _status_bar(x + 14, y + 28, w - 26, counts, theme)
@@ -219,9 +231,9 @@ _BAR = (
 
 
 def _status_bar(x: float, y: float, width: float, counts: dict[TaskState, int], theme: Theme) -> Iterator[str]:
-    """Shares by state. Each that occurs has 3 pixels at least, so that one failure in 10,000 is seen."""
+    """Shares by state. Each that occurs has 3 pixels, so that one failure in 10,000 is seen."""
     total = sum(counts.values())
-    share = {state: max(3.0, width * counts[state] / total) for state in _BAR if state in counts}
+    share = {state: max(4.5, width * counts[state] / total) for state in _BAR if state in counts}
     scale = width / sum(share.values())
     for state, part in share.items():
         hollow = state in (TaskState.WAITING, TaskState.READY)
@@ -234,6 +246,3 @@ def describe(graph: TaskGraph, states: States | None) -> str:
     """The picture in words, for those who hear it read."""
     counts = said(state_counts(states))
     return f"{len(graph):,} tasks, {len(graph.deps):,} dependencies" + (f": {counts}" if counts else "")
-
-
-__all__ = ["Picture", "describe", "escape", "graph_picture"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dagnb.trace.events import TaskState
 
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 
 #: The states in the order in which they are listed for a reader: what matters most first.
 BY_WEIGHT = (

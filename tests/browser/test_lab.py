@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 from playwright.sync_api import expect
 
@@ -59,16 +62,16 @@ def test_a_dag_lives_in_its_cell(tmp_path, chromium, screens):
         # The cell draws the graph and its plan; the static twin hides behind the widget.
         lab.run(0)
         lab.run(DRAWN)
-        expect(widget.locator(".dagnb-title")).to_contain_text("etl · 41 tasks")
+        expect(widget.locator(".dagnb-head")).to_contain_text("etl · 41 tasks")
         expect(static).to_be_hidden()
         page.wait_for_function(f"canvas => ({INK})(canvas) > 500", arg=canvas.element_handle())
 
         # The same picture fills in while the cell runs.
         lab.start(RUNNING)
         seen = watch_progress(lab, widget)
-        assert len(seen) >= 5, f"too few pictures while the cell ran: {seen}"
+        assert len(seen) >= 5, f"too few pictures while the cell ran: {seen}\n{lab.text(RUNNING)}"
         assert lab.run(READ).strip() == f"{sum(range(40))} done"
-        expect(widget.locator(".dagnb-title")).to_contain_text("done in")
+        expect(widget.locator(".dagnb-head")).to_contain_text("done in")
         page.screenshot(path=screens / "lab-done.png")
 
         # A task, asked for with the keyboard: what it is, where it ran, what it printed.
@@ -93,10 +96,10 @@ def test_a_dag_lives_in_its_cell(tmp_path, chromium, screens):
         # ▶ and ■ work while another cell keeps the kernel busy.
         lab.start(BLOCKING)
         widget.get_by_role("button", name="Run", exact=True).click()
-        expect(widget.locator(".dagnb-title")).to_contain_text("running", timeout=5000)
+        expect(widget.locator(".dagnb-head")).to_contain_text("running", timeout=5000)
         assert lab.running(BLOCKING)
         widget.get_by_role("button", name="Cancel the run").click()
-        expect(widget.locator(".dagnb-title")).to_contain_text("cancelled", timeout=5000)
+        expect(widget.locator(".dagnb-head")).to_contain_text("cancelled", timeout=5000)
         assert lab.running(BLOCKING)
         assert lab.run(LAST).strip() == "cancelled 41"
 
@@ -108,18 +111,20 @@ def test_a_dag_lives_in_its_cell(tmp_path, chromium, screens):
         lab.kill_kernel()
         page.reload()
         lab.wait_for_cells(len(CELLS))
-        expect(static).to_be_visible()
-        expect(static.locator("svg").first).to_be_visible()
-        expect(static).to_contain_text("etl")
+        picture = static.get_by_role("img", name="etl · 41 tasks")
+        expect(picture).to_be_visible()
+        assert picture.bounding_box()["height"] > 100
+        picture.scroll_into_view_if_needed()
         page.screenshot(path=screens / "lab-reopened.png")
         assert lab.outside == []
 
 
-def watch_progress(lab, widget) -> list[str]:
+def watch_progress(lab, widget, patience: float = 60.0) -> list[str]:
     """The different titles of the widget seen while the cell was at work."""
     seen: list[str] = []
-    while lab.running(RUNNING) or not seen:
-        title = widget.locator(".dagnb-title").inner_text()
+    end = time.monotonic() + patience
+    while not re.fullmatch(r"\[\d+\]:", lab.prompt(RUNNING)) and time.monotonic() < end:
+        title = widget.locator(".dagnb-head").inner_text()
         if "running" in title and title not in seen and lab.running(RUNNING):
             seen.append(title)
         lab.page.wait_for_timeout(40)

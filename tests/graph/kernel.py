@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import linecache
+import sys
 from collections import Counter
 from typing import Any
 
-from dagnb.errors import CELL_LABELS
 from dagnb.graph.builder import GraphBuilder
-from dagnb.graph.cells import CELLS
+from dagnb.graph.cells import CELLS, calling_frame
 from dagnb.graph.graph import TaskRef
 from dagnb.graph.naming import Text
 from dagnb.graph.task import DEFINITIONS, task
@@ -99,19 +99,31 @@ class Kernel:
         calls = g.calls
         assert calls is not None
         rows = [
-            (g.keys[i], g.kinds[g.kind[i]], code(calls.functions[calls.function[i]]), shown(calls.args[i], g), shown(calls.kwargs[i], g))
+            (
+                g.keys[i],
+                g.kinds[g.kind[i]],
+                code(calls.functions[calls.function[i]]),
+                shown(calls.args[i], g),
+                shown(calls.kwargs[i], g),
+            )
             for i in range(len(g))
         ]
-        return tuple(rows), tuple(map(tuple, map(g.dependencies, range(len(g))))), tuple(sorted(g.aliases)), tuple(sorted(g.kept))
+        return (
+            tuple(rows),
+            tuple(map(tuple, map(g.dependencies, range(len(g))))),
+            tuple(sorted(g.aliases)),
+            tuple(sorted(g.kept)),
+        )
 
     # ---- one process, several kernels ----
     def park(self) -> None:
         self.parked = (dict(DEFINITIONS), dict(CELLS.last), dict(CELLS.labels), CELLS.number)
 
     def unpark(self) -> None:
-        for mine, theirs in zip((DEFINITIONS, CELLS.last, CELLS.labels), self.parked, strict=False):
+        kept: tuple[dict[Any, Any], ...] = (DEFINITIONS, CELLS.last, CELLS.labels)
+        for mine, theirs in zip(kept, self.parked[:3], strict=True):
             mine.clear()
-            mine.update(theirs)  # type: ignore[arg-type]  # three dictionaries of three types
+            mine.update(theirs)
         CELLS.number = self.parked[3]
 
 
@@ -122,15 +134,10 @@ class With:
         self.builder = builder
 
     def __enter__(self) -> GraphBuilder:
-        import sys
-
-        frame = sys._getframe(1)
-        while frame.f_globals.get("__name__") == "contextlib" and frame.f_back is not None:
-            frame = frame.f_back
-        self.builder.enter(frame)
+        self.builder.enter(calling_frame(sys._getframe(1)))
         return self.builder
 
-    def __exit__(self, kind: Any, error: BaseException | None, tb: Any) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
         self.builder.exit(error)
 
 

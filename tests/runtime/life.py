@@ -21,10 +21,11 @@ from pathlib import Path
 import psutil
 
 from dagnb.runtime.directory import RuntimeDir
+from dagnb.runtime.wire import Wire
 from dagnb.settings import Settings
 
 LITTLE_WORKER = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 sys.path.append(ROOT)
 from dagnb.runtime.marks import Marks
 from dagnb.runtime.wire import Wire
@@ -50,6 +51,9 @@ while True:
     if words[:1] == ["mark"]:
         line[8:40] = words[1].encode().ljust(32, b"\\0")
         line[:8] = int(words[2]).to_bytes(8, "little")
+    elif words[:1] == ["spawn"]:
+        child = subprocess.Popen(["sleep", "100"])
+        wire.call("RPUSH", "test:child", str(child.pid))
     elif words[:1] == ["exit"]:
         os._exit(int(words[1]))
     elif words[:1] == ["kill"]:
@@ -71,6 +75,9 @@ class Notes:
         self.wire.call("HSET", "dagnb:ws", "e%d" % slot, str(epoch))
         self.wire.call("RPUSH", "test:recovered", json.dumps([slot, epoch, poison, reason]))
         return 0 if fresh else -1
+    def fail(self, run, reason):
+        self.wire.call("RPUSH", "test:failed", run, reason)
+        return self.wire.call("HDEL", "dagnb:runs", run) == 1
 def command(slot, epoch, directory):
     return [sys.executable, "-c", WORKER, str(slot), str(epoch), str(directory)]
 sys.exit(serve(Supervisor(RuntimeDir(sys.argv[1]), Settings.load(), Notes, command), -1))
@@ -132,9 +139,19 @@ def little_supervisor(directory: RuntimeDir, **environ: str) -> Iterator[subproc
         process.wait(20)
 
 
+@contextmanager
+def wire_to(directory: RuntimeDir) -> Iterator[Wire]:
+    """A connection to the Redis of a directory."""
+    wire = Wire(str(directory.socket))
+    try:
+        yield wire
+    finally:
+        wire.close()
+
+
 def settings(directory: RuntimeDir, **values: object) -> Settings:
     """Settings of a kernel that attaches to this directory."""
-    return Settings.load(runtime_dir=str(directory.path), **values)
+    return Settings.load(**{"runtime_dir": str(directory.path)} | values)
 
 
 def state(directory: RuntimeDir) -> dict[str, object]:

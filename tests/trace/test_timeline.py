@@ -61,12 +61,12 @@ batches = st.builds(
     lambda purpose, worker, records: batch(purpose, worker, *records),
     st.sampled_from([PROVISIONAL, COMMIT, RETRACTION]),
     st.integers(0, WORKERS - 1),
-    st.lists(record, max_size=8),
+    st.lists(record, max_size=6),
 )
 
 
 @settings(max_examples=200)
-@given(st.lists(batches, max_size=8))
+@given(st.lists(batches, max_size=6))
 def test_a_batch_folds_like_its_events_one_by_one(sent):
     fast, slow = Timeline(TASKS), Timeline(TASKS)
     for one in sent:

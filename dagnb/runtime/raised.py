@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from functools import lru_cache
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import TaskError, WorkerLostError
 
 if TYPE_CHECKING:
-    from dagnb.runtime.run import Run, TaskFailure
+    from .failures import TaskFailure
+    from .run import Run
 
-#: Never joined with TaskError: IPython and the interpreter treat these by their class, before any text of ours is read.
+#: Never joined with TaskError: IPython and the interpreter treat these by their class, before they read any text.
 _APART = (SyntaxError, BaseExceptionGroup)
 
 
-@lru_cache(maxsize=256)
+#: Original class → the class raised for it: made once, so that two failures of one kind are of one class.
+_JOINED: dict[type[BaseException], type[TaskError]] = {}
+
+
 def joined(original: type[BaseException]) -> type[TaskError]:
-    """A class that `except TaskError` and `except <original>` both catch; under TaskError alone where the two do not join.
+    """A class that `except TaskError` and `except <original>` both catch; TaskError's alone where the two do not join.
 
     SystemExit, KeyboardInterrupt and their like stay apart: raised again here, they would end the kernel.
     """
+    if original not in _JOINED:
+        _JOINED[original] = _join(original)
+    return _JOINED[original]
+
+
+def _join(original: type[BaseException]) -> type[TaskError]:
     if issubclass(original, TaskError):
         return _shown(original)
     if not issubclass(original, Exception) or issubclass(original, _APART):
@@ -46,10 +56,10 @@ def task_error(failures: Sequence[TaskFailure], run: Run, where: str = "") -> Ta
     `except OSError as error: error.errno` reads as if the task had run here.
     """
     first = failures[0]
-    original = getattr(first, "exception", None)
-    error = _like(original if isinstance(original, BaseException) else _guess(first), first)
+    original = first.exception
+    error = _like(original if original is not None else _guess(first), first)
     error.__dict__.update(failures=tuple(failures), run=run, key=first.key, dagnb_text=failure_text(failures, where))
-    error.__cause__ = original if isinstance(original, BaseException) else None
+    error.__cause__ = original
     error.__suppress_context__ = True
     return error
 
@@ -60,15 +70,21 @@ def failure_text(failures: Sequence[TaskFailure], where: str = "") -> str:
     others = [f.key for f in failures[1:4]]
     more = f"; +{len(failures) - 1} more: {', '.join(others)}" if others else ""
     dots = ", …" if len(failures) > 4 else ""
+    called = f" ({where})" if where else ""
     tries = f", try {first.attempt}" if first.attempt > 1 else ""
     lines = [
         first.message.strip().partition("\n")[0] or "the task gave no reason",
-        f"  {first.key} failed on {first.worker or 'a worker'}{tries}{more}{dots}",
-        f"  {where}" if where else "",
-        _indent(first.traceback.rstrip()),
+        f"  {first.key}{called} failed on {first.worker or 'a worker'}{tries}{more}{dots}",
+        _indent(_frames(first)),
         _indent("printed to stderr: " + _tail(first.stderr)) if first.stderr.strip() else "",
     ]
     return "\n".join(line for line in lines if line.strip())
+
+
+def _frames(failure: TaskFailure) -> str:
+    """The user's frames; the last line of a traceback repeats what the first line of the text says."""
+    text = failure.traceback.rstrip()
+    return text.removesuffix(f"{failure.type}: {failure.message}".rstrip()).rstrip()
 
 
 def _tail(text: str, lines: int = 10) -> str:
@@ -82,14 +98,13 @@ def _indent(text: str) -> str:
 
 def _guess(failure: TaskFailure) -> BaseException:
     """An exception of the same builtin type, for one that could not travel; else a plain TaskError."""
-    if failure.kind == "lost" or "WorkerLost" in failure.type:
+    if failure.type == WorkerLostError.__name__:
         return WorkerLostError(failure.message)
-    found = getattr(builtins, failure.type.rpartition(".")[2], None)
-    known = isinstance(found, type) and issubclass(found, Exception)
-    try:
-        return found(failure.message) if known else TaskError(failure.message)
-    except TypeError:  # UnicodeDecodeError and its like want more than a text
-        return TaskError(failure.message)
+    found = getattr(builtins, failure.type, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        with suppress(TypeError):  # UnicodeDecodeError and its like want more than a text
+            return found(failure.message)
+    return TaskError(failure.message)
 
 
 def _like(original: BaseException, failure: TaskFailure) -> TaskError:

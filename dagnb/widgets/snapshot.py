@@ -1,0 +1,147 @@
+"""What travels to the browser, as bytes: the whole picture once, then rows of the tasks that changed.
+
+A snapshot is a JSON head and one buffer per column, in the order of the head's `columns`: [name, type], with the types
+u1, u2, i4, f4 and f8, all little endian.
+
+    graph     keys (a JSON list in UTF-8), kind, and the columns of `layout.pack`: left out when the browser has them
+    plan      plan_worker u2, plan_start f8, plan_end f8, plan_fetch f4: the simulated timeline
+    live      records: one `ROW` per task that has left waiting
+
+A patch is ROWs alone. `js/codec.ts` reads them; one fixture written by the tests keeps the two in step.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from dagnb.graph.graph import TaskGraph
+    from dagnb.planning.plan import Plan
+    from dagnb.trace.timeline import Timeline
+
+#: One task as it stands now: 40 bytes.
+ROW = np.dtype(
+    {
+        "names": ["start", "end", "size", "fetch", "upload", "task", "worker", "state", "attempt"],
+        "formats": ["<f8", "<f8", "<f8", "<f4", "<f4", "<i4", "<u2", "u1", "u1"],
+        "offsets": [0, 8, 16, 24, 28, 32, 36, 38, 39],
+        "itemsize": 40,
+    }
+)
+
+#: The `worker` of a task that has none.
+NO_WORKER = 0xFFFF
+
+#: More tasks than this are offered as groups first.
+GROUP_OVER = 150
+
+Tasks = NDArray[np.int32]
+Message = tuple[dict[str, Any], list[bytes]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some columns of a snapshot with the facts that belong to them."""
+
+    facts: dict[str, Any]
+    columns: tuple[tuple[str, str, bytes], ...] = ()
+
+
+def rows(timeline: Timeline, tasks: Tasks) -> bytes:
+    """The rows of these tasks as they stand now."""
+    found = np.empty(len(tasks), ROW)
+    found["task"] = tasks
+    for name in ("start", "end", "size", "fetch", "upload", "state", "attempt"):
+        found[name] = getattr(timeline, name)[tasks]
+    found["worker"] = _workers(timeline.worker[tasks])
+    return found.tobytes()
+
+
+def graph_part(graph: TaskGraph) -> Part:
+    """Names, kinds and the layout: what costs most, and stays the same for as long as the graph does."""
+    from .groups import group
+    from .layout import layout, pack
+
+    drawn = layout(graph)
+    groups = group(drawn, graph.kind) if len(graph) > GROUP_OVER else None
+    head, buffers = pack(drawn, groups)
+    columns = head.pop("columns")
+    facts = graph_facts(graph) | {"layout": head}
+    if groups is not None:
+        facts["heads"] = groups.heads(graph.keys, graph.kinds)
+    keys = json.dumps(graph.keys, ensure_ascii=False).encode(errors="replace")
+    named = [(name, kind, data) for (name, kind, _), data in zip(columns, buffers, strict=True)]
+    return Part(facts, (("keys", "u1", keys), ("kind", "i4", graph.kind.astype("<i4").tobytes()), *named))
+
+
+def graph_facts(graph: TaskGraph) -> dict[str, Any]:
+    """What is said of a graph in every snapshot."""
+    return {
+        "fingerprint": graph.fingerprint,
+        "name": graph.name,
+        "tasks": len(graph),
+        "kinds": [str(kind) for kind in graph.kinds],
+    }
+
+
+def plan_part(plan: Plan | None) -> Part | None:
+    """The simulated timeline of a plan; None while there is none."""
+    if plan is None or plan.timeline is None:
+        return None
+    timeline = plan.timeline
+    index = {worker: w for w, worker in enumerate(plan.workers)}
+    assigned = [NO_WORKER if a.worker is None else index.get(a.worker, NO_WORKER) for a in plan.assignments]
+    # Where the plan leaves the choice open, the simulator's stands in the picture.
+    worker = np.where(timeline.worker >= 0, _workers(timeline.worker), np.array(assigned, np.uint16))
+    facts = {
+        "planner": plan.planner,
+        "makespan": plan.makespan or 0.0,
+        "lower_bound": plan.lower_bound,
+        "has_seconds": plan.has_seconds,
+    }
+    columns = (
+        ("plan_worker", "u2", worker.astype("<u2").tobytes()),
+        ("plan_start", "f8", timeline.start.astype("<f8").tobytes()),
+        ("plan_end", "f8", timeline.end.astype("<f8").tobytes()),
+        ("plan_fetch", "f4", timeline.fetch.astype("<f4").tobytes()),
+    )
+    return Part(facts, columns)
+
+
+class Picture:
+    """A graph with a plan, as it is sent. The layout is made once, by whichever thread sends first."""
+
+    def __init__(self, graph: TaskGraph, plan: Plan | None = None, before: Picture | None = None) -> None:
+        self.graph, self.plan = graph, plan
+        self.drawn: Part | None = before.drawn if before is not None and before.graph is graph else None
+
+    def prepare(self, have: str) -> None:
+        """Make what takes long, unless the browser has the graph of fingerprint `have` and it is this one."""
+        if self.drawn is None and have != self.graph.fingerprint:
+            self.drawn = graph_part(self.graph)
+
+    def message(self, have: str, live: bytes, **facts: Any) -> Message:
+        """The snapshot for a browser that holds the graph `have`; `facts` are run, state, seq and t."""
+        self.prepare(have)
+        graph = Part(graph_facts(self.graph)) if have == self.graph.fingerprint else self.drawn
+        assert graph is not None
+        plan = plan_part(self.plan)
+        columns = [*graph.columns, *(plan.columns if plan else ()), ("records", "u1", live)]
+        head = {
+            "kind": "snapshot",
+            "graph": graph.facts,
+            "plan": plan.facts if plan else None,
+            "workers": [str(worker) for worker in self.plan.workers] if self.plan is not None else [],
+            "columns": [[name, kind] for name, kind, _ in columns],
+            **facts,
+        }
+        return head, [data for _, _, data in columns]
+
+
+def _workers(numbers: NDArray[Any]) -> NDArray[np.uint16]:
+    return np.where(numbers >= 0, numbers, NO_WORKER).astype(np.uint16)

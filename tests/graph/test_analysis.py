@@ -1,0 +1,110 @@
+"""Levels, ranks, paths and bounds: by hand on small graphs, by law on any."""
+
+from __future__ import annotations
+
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dagnb.graph.analysis import critical_path, downward_rank, levels, lower_bound, upward_order, upward_rank
+from dagnb.graph.graph import TaskGraph
+from dagnb.testing import cut_rows, scattered
+
+#     0 (2) → 1 (4) → 3 (1)        4 (1) alone
+#     0     → 2 (3) → 3
+GRAPH = TaskGraph.build("g", [[], [0], [0], [1, 2], []])
+DURATION = np.array([2.0, 4.0, 3.0, 1.0, 1.0])
+SEND = np.array([10.0, 1.0, 5.0, 100.0, 100.0])
+
+
+def test_by_hand():
+    assert levels(GRAPH).tolist() == [0, 1, 1, 2, 0]
+    assert upward_rank(GRAPH, DURATION).tolist() == [7, 5, 4, 1, 1]
+    assert upward_rank(GRAPH, DURATION, SEND).tolist() == [21, 6, 9, 1, 1]
+    assert downward_rank(GRAPH, DURATION).tolist() == [0, 2, 2, 6, 0]
+    assert downward_rank(GRAPH, DURATION, SEND).tolist() == [0, 12, 12, 20, 0]
+    assert critical_path(GRAPH, DURATION) == [0, 1, 3]
+    assert critical_path(GRAPH, DURATION, SEND) == [0, 2, 3]
+    assert upward_order(upward_rank(GRAPH, DURATION)) == [0, 1, 2, 3, 4]
+
+
+def test_an_empty_graph_has_no_path_and_no_time():
+    empty = TaskGraph.build("empty", [])
+    nothing = np.zeros(0)
+    assert critical_path(empty, nothing) == []
+    assert lower_bound(empty, nothing, np.ones(2)) == 0.0
+    assert levels(empty).tolist() == upward_rank(empty, nothing).tolist() == []
+
+
+random_graphs = st.builds(
+    lambda n, seed: (TaskGraph.build("r", scattered(n, seed)), np.random.default_rng(seed)),
+    st.integers(1, 40),
+    st.integers(0, 10**6),
+)
+
+
+@settings(max_examples=80)
+@given(random_graphs)
+def test_the_critical_path_is_a_path_and_as_long_as_the_longest(sample):
+    graph, chance = sample
+    duration = chance.choice([0.0, 0.1, 0.3, 1.7], len(graph))
+    path = critical_path(graph, duration)
+    assert all(before in graph.dependencies(after) for before, after in pairwise(path))
+    assert not graph.dependencies(path[0])
+    assert not graph.dependents(path[-1])
+    rank = upward_rank(graph, duration)
+    assert duration[path].sum() == pytest.approx(rank.max())
+    assert (downward_rank(graph, duration) + rank).max() == pytest.approx(rank.max())
+
+
+@settings(max_examples=80)
+@given(random_graphs)
+def test_order_by_rank_is_topological(sample):
+    graph, chance = sample
+    rank = upward_rank(graph, chance.choice([0.0, 0.1, 1.0], len(graph)), chance.choice([0.0, 0.2], len(graph)))
+    position = np.argsort(upward_order(rank))
+    assert all(position[u] < position[i] for i in range(len(graph)) for u in graph.dependencies(i))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_bound_never_exceeds_a_known_optimum_and_meets_it_where_rows_are_full(seed):
+    graph, cluster, best = cut_rows(rows=2 + seed % 4, tasks=40, seed=seed)
+    assert lower_bound(graph, graph.duration, np.ones(len(cluster))) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_bound_never_exceeds_the_best_of_all_orders(seed):
+    """Every order, each task where it ends first: with equal speeds and no transfers the optimum is among them."""
+    n, chance = 6, np.random.default_rng(seed)
+    graph, duration = TaskGraph.build("tiny", scattered(n, seed)), chance.choice([0.0, 1.0, 2.0, 3.5], n)
+    shortest = min(_serial(graph, duration, order) for order in permutations(range(n)) if _follows(graph, order))
+    assert lower_bound(graph, duration, np.ones(2)) <= shortest + 1e-9
+
+
+def _follows(graph, order):
+    position = {task: i for i, task in enumerate(order)}
+    return all(position[u] < position[i] for i in order for u in graph.dependencies(i))
+
+
+def _serial(graph, duration, order):
+    free, end = [0.0, 0.0], {}
+    for i in order:
+        ready = max((end[u] for u in graph.dependencies(i)), default=0.0)
+        if not duration[i]:
+            end[i] = ready
+            continue
+        lane = min((0, 1), key=lambda w: max(free[w], ready))
+        free[lane] = end[i] = max(free[lane], ready) + duration[i]
+    return max(end.values())
+
+
+def test_the_bound_knows_of_speeds_overhead_and_of_tasks_that_begin_late():
+    bag = TaskGraph.build("bag", [[] for _ in range(4)])
+    assert lower_bound(bag, np.full(4, 3.0), np.array([2.0, 1.0])) == pytest.approx(4.0)  # 12 of work, 3 per second
+    assert lower_bound(bag, np.full(4, 3.0), np.ones(2), overhead=0.5) == pytest.approx(7.0)
+    late = TaskGraph.build("late", [[], [0], [0], [0], [0], [1, 2, 3, 4]])
+    # 1, then 4 × 3 on two threads, then 1: neither the chain (5) nor the area (7) sees it.
+    assert lower_bound(late, np.array([1.0, 3, 3, 3, 3, 1]), np.ones(2)) == pytest.approx(8.0)
