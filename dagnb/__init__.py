@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from dagnb.runtime.run import Run
     from dagnb.session.dag import Dag
     from dagnb.session.later import Sweep, attach, compare, from_dask, from_wfformat, param, when
+    from dagnb.session.later import cache as cache
+    from dagnb.session.later import config as config
+    from dagnb.session.later import connect as connect
+    from dagnb.session.later import runs as runs
     from dagnb.session.registry import dag
+    from dagnb.session.registry import drop as drop
+    from dagnb.session.twins import doctor as doctor
+    from dagnb.session.twins import help as help  # noqa: A004 -- never exported by a star
+    from dagnb.session.twins import status as status
+    from dagnb.session.twins import workers as workers
 
 __all__ = [
     "Assignment",
@@ -70,15 +79,17 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first asked for."""
-    if (module := _HOME_OF.get(name)) is None:
-        raise AttributeError(f"module 'dagnb' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker would take it for a promise that every name exists
 
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """A public name, imported when it is first asked for."""
+        if (module := _HOME_OF.get(name)) is None:
+            raise AttributeError(f"module 'dagnb' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(module), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -80,10 +80,10 @@ class Settings:
             return Path(self.runtime_dir).expanduser().absolute()
         words = f"{sys.prefix}|{PROTOCOL}|{self.redis or ''}"
         digest = hashlib.sha256(words.encode()).hexdigest()[:10]
-        base = os.environ.get("XDG_RUNTIME_DIR")
-        return (
-            Path(base, "dagnb", digest) if base else Path(f"/tmp/dagnb-{os.getuid()}", digest)
-        )  # 0700 and checked on creation
+        base = os.environ.get("XDG_RUNTIME_DIR", "")
+        if os.access(base, os.W_OK):
+            return Path(base, "dagnb", digest)
+        return Path(f"/tmp/dagnb-{os.getuid()}", digest)  # 0700, and checked on creation
 
     @property
     def data_path(self) -> Path:

@@ -47,7 +47,7 @@ export class EdgeLayer {
   draw(ctx: CanvasRenderingContext2D, frame: Frame, camera: Camera, visible: number[]): boolean {
     const key = `${frame.theme.edge}${frame.size.width}x${frame.size.height}@${frame.dpr}`;
     const fits = this.made?.key === key && this.covers(camera, frame.size);
-    const wait = !fits && frame.moving && this.made?.key === key && this.cost > 12;
+    const wait = !fits && frame.moving && this.cost > 12 && this.made?.key === key && this.near(camera);
     if (!fits && !wait) this.render(frame, camera, visible, key);
     this.blit(ctx, camera);
     return wait;
@@ -59,6 +59,13 @@ export class EdgeLayer {
     const dx = camera.tx - made.camera.tx;
     const dy = camera.ty - made.camera.ty;
     return Math.abs(dx) <= size.width * BEYOND && Math.abs(dy) <= size.height * BEYOND;
+  }
+
+  /** The old picture may be stretched a little while a gesture lasts; far more would be a blur, and slow. */
+  private near(camera: Camera): boolean {
+    const old = this.made?.camera ?? camera;
+    const [x, y] = [camera.kx / old.kx, camera.ky / old.ky];
+    return Math.max(x, y, 1 / x, 1 / y) < 3;
   }
 
   private blit(ctx: CanvasRenderingContext2D, camera: Camera): void {

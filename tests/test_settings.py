@@ -133,4 +133,6 @@ def test_directories(monkeypatch, tmp_path):
     assert Settings.load(redis="unix:///tmp/x.sock").runtime_path != ours.runtime_path
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert str(Settings.load().runtime_path).startswith("/tmp/dagnb-")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/of-nobody")
+    assert str(Settings.load().runtime_path).startswith("/tmp/dagnb-")
     assert Settings.load(runtime_dir="~/r").runtime_path.is_absolute()

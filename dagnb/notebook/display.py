@@ -204,7 +204,7 @@ class View:
         return (panel for panel in tuple(self.panels) if panel.dag is dag)
 
     def recorded(self, dag: Dag, /) -> None:
-        """A `with` block shows what a `%%dag` cell shows; further blocks in one cell are drawn into the same picture."""
+        """A `with` block shows what a `%%dag` cell shows; further blocks of a cell go into the same picture."""
         if not in_a_cell():
             return
         for note in builder_of(dag).notes:

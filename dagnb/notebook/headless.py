@@ -115,7 +115,6 @@ def _execute(notebook: NotebookNode, directory: Path, workers: int | None) -> No
         _client(notebook, directory, screen).execute(env=env)
     except CellExecutionError as error:
         where = code.index(screen.cell) + 1 if screen.cell in code else 0
-        screen.end(ok=False)
         raise RunError(f"cell {where} of {len(code)} failed: {_plain(_failure(screen.cell) or str(error))}") from None
     except DeadKernelError:
         screen.end(ok=False)
@@ -145,7 +144,7 @@ def _client(notebook: NotebookNode, directory: Path, screen: Screen) -> Any:
         screen.begin(cell)
 
     client.on_cell_start = begin
-    client.on_cell_executed = lambda **_: screen.end(ok=True)
+    client.on_cell_executed = lambda execute_reply, **_: screen.end(ok=execute_reply["content"]["status"] == "ok")
     return client
 
 

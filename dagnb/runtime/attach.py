@@ -82,7 +82,7 @@ class Attachment:
     secret: bytes
     #: Client name, by which the supervisor knows that this kernel is there.
     kernel: str
-    #: Identity of the supervisor's lock file when we attached.
+    #: Identity of the supervisor's lock file when we attached; it touches the file when workers are gone for good.
     lock: tuple[int, int]
 
     @property

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 #: prctl option: the signal that the kernel sends us when the thread that started us ends (linux/prctl.h).
 _PR_SET_PDEATHSIG = 1
@@ -31,7 +30,6 @@ class Child:
         output: Path,
         cwd: Path | str,
         environ: Mapping[str, str] | None = None,
-        at_parents_death: Literal["TERM", "KILL"] = "KILL",
         keep: tuple[int, ...] = (),
     ) -> Child:
         """Start it; what it says goes to the file `output`, `keep` are descriptors that it inherits.
@@ -50,7 +48,7 @@ class Child:
                 env=environ,
                 start_new_session=True,
                 pass_fds=keep,
-                preexec_fn=_die_with_parent(at_parents_death),  # noqa: PLW1509  the supervisor has one thread
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509  the supervisor has one thread
             )
         finally:
             os.close(descriptor)
@@ -105,18 +103,21 @@ class Child:
             self.process.wait()
 
 
-def _die_with_parent(how: Literal["TERM", "KILL"]) -> Callable[[], None] | None:
-    """What the new process calls before it becomes the program; None where the system has no such signal."""
+def _die_with_parent() -> Callable[[], None] | None:
+    """What the new process calls before it becomes the program; None where the system has no such signal.
+
+    SIGKILL also for Redis: what it has answered is written, and a slow end would remove the socket of its
+    successor.
+    """
     if sys.platform != "linux":
         return None
-    number = signal.SIGTERM if how == "TERM" else signal.SIGKILL
     parent = os.getpid()
     prctl = _libc().prctl
 
     def bind() -> None:
-        prctl(_PR_SET_PDEATHSIG, number)
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     return bind
 

@@ -118,6 +118,16 @@ class RuntimeDir:
         for entry in (self.door, self.lock):
             entry.unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Remove what a killed supervisor left; nothing while one lives."""
+        if not self.lock.exists():
+            return
+        with through(self.door):
+            lock = take(self.lock, patience=0.0)
+            if lock is not None:
+                self.clear()
+                os.close(lock)
+
 
 def take(file: Path, patience: float = PATIENCE) -> int | None:
     """Take the exclusive flock of a file and return its descriptor, else None after `patience` seconds.

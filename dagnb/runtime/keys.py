@@ -1,28 +1,28 @@
 """Names of all keys in Redis. Everything of a run shares the hash tag {run}.
 
-    server   dagnb:ws            hash    per slot: e epoch, s number of the last sync, a its answer, r run
-             dagnb:inbox:<slot>  list    "S<run>" join, "W" wake up: hints only, a lost one is healed by asking again
-             dagnb:todo:<slot>   list    runs that this slot takes part in, oldest first
-             dagnb:runs          hash    run → facts as JSON, live runs only
-             dagnb:fn:<hash>     string  a function, sealed
-    run      dag                 string  the packed graph, sealed              (gone at the end)
-    …{run}:  deps, roots, place  string  topology for the scripts              (gone at the end)
-             cnt                 string  i32 per task: dependencies not committed yet  (gone)
-             q, q<slot>          list    ready tasks of nobody, ready tasks named for a slot  (gone)
-             root                string  cursor into the free roots            (gone)
-             own<slot>           list    what the slot owns and has not committed  (gone)
-             idle, act           set     slots without work; slots that have ever had some  (gone)
-             avg                 string  mean duration of a task, ns           (gone)
-             loc, blob           hash    task → blob; blob → values, sealed    (gone)
-             p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay  (gone)
-             skip, left          set, string  tasks skipped; tasks not finished  (gone)
-             meta                hash    state, submitted, ended, slots, base, stays, about
-             plan                string  the plan that is obeyed, as JSON
-             keep                hash    task → kept value, sealed
-             k<task>.<epoch>:<i> string  chunks of a large kept value
-             err, log            hash    task → failure, output, as JSON
-             ev                  stream  packed batches of events (`dagnb.trace.records`)
-             fin                 list    the final state, once
+server   dagnb:ws            hash    per slot: e epoch, s number of the last sync, a its answer, r run
+         dagnb:inbox:<slot>  list    "S<run>" join, "W" wake up: hints only, a lost one is healed by asking again
+         dagnb:todo:<slot>   list    runs that this slot takes part in, oldest first
+         dagnb:runs          hash    run → facts as JSON, live runs only
+         dagnb:fn:<hash>     string  a function, sealed
+run      dag                 string  the packed graph, sealed              (gone at the end)
+…{run}:  deps, roots, place  string  topology for the scripts              (gone at the end)
+         cnt                 string  i32 per task: dependencies not committed yet  (gone)
+         q, q<slot>          list    ready tasks of nobody, ready tasks named for a slot  (gone)
+         root                string  cursor into the free roots            (gone)
+         own<slot>           list    what the slot owns and has not committed  (gone)
+         idle, act           set     slots without work; slots that have ever had some  (gone)
+         avg                 string  mean duration of a task, ns           (gone)
+         loc, blob           hash    task → blob; blob → values, sealed    (gone)
+         p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay  (gone)
+         skip, left          set, string  tasks skipped; tasks not finished  (gone)
+         meta                hash    state, submitted, ended, slots, base, stays, about
+         plan                string  the plan that is obeyed, as JSON
+         keep                hash    task → kept value, sealed
+         k<task>.<epoch>:<i> string  chunks of a large kept value
+         err, log            hash    task → failure, output, as JSON
+         ev                  stream  packed batches of events (`dagnb.trace.records`)
+         fin                 list    the final state, once
 """
 
 from __future__ import annotations

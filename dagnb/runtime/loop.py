@@ -38,7 +38,9 @@ NOBODY = (1 << 64) - 1
 class Loop:
     """The state of this worker in one run. One outstanding request; local work goes on while Redis answers."""
 
-    def __init__(self, compiled: Compiled, desk: Desk, run: str, position: int, slots: list[int], submitted: int) -> None:
+    def __init__(
+        self, compiled: Compiled, desk: Desk, run: str, position: int, slots: list[int], submitted: int
+    ) -> None:
         self.graph, self.desk, self.run_id = compiled, desk, run
         self.position, self.slots, self.submitted = position, slots, submitted
         n = compiled.n
@@ -241,7 +243,9 @@ class Loop:
             size = float(size_of(value))
             if clow != chigh:
                 self.heavy[task] = chigh - clow
-        outbox.records.append((at, began, (fetched - start) * 1e-9, 0.0, size, task, self.position, RecordKind.FINISHED, 1))
+        outbox.records.append(
+            (at, began, (fetched - start) * 1e-9, 0.0, size, task, self.position, RecordKind.FINISHED, 1)
+        )
         if self.desk.out.head or self.desk.err.head:
             outbox.note_output(task)
         outbox.done.append(task)
@@ -277,7 +281,16 @@ class Loop:
         """The failure becomes a record; everything that needs the task is skipped."""
         desk, outbox = self.desk, self.outbox
         out, err = desk.out.take(), desk.err.take()
-        record = failure(error, secret=desk.secret, run=self.run_id, inputs=inputs, stdout=out, stderr=err, worker=self.position, attempt=1)
+        record = failure(
+            error,
+            secret=desk.secret,
+            run=self.run_id,
+            inputs=inputs,
+            stdout=out,
+            stderr=err,
+            worker=self.position,
+            attempt=1,
+        )
         outbox.notes.append(("err", task, record))
         self.release(self.graph.deps[self.graph.starts[task] : self.graph.starts[task + 1]])
         self.bury(task, start)

@@ -98,7 +98,9 @@ class Outbox:
         return some if loop.ran or loop.guess else 1
 
     # ---- send ----------------------------------------------------------------------------------------------------------
-    def flush(self, tick: int, *, dry: bool = False, prefetch: bool = False, begins: int | None = None, clear: bool = False) -> None:
+    def flush(
+        self, tick: int, *, dry: bool = False, prefetch: bool = False, begins: int | None = None, clear: bool = False
+    ) -> None:
         """Send a sync.
 
         dry         nothing is left to do here: commit everything before blocking
@@ -136,8 +138,22 @@ class Outbox:
         purpose = COMMITTED if commit else PROVISIONAL
         events = pack_batch(purpose, loop.position, self.records) if self.records or commit else b""
         head = (
-            *(desk.slot, loop.run_id, self._wants(mean, prefetch=prefetch, begins=begins is not None), finished, own, events),
-            *(int(mean) if loop.ran else -loop.guess, now(), len(loop.slots), len(graph.roots), places, ",".join(self.payloads)),
+            *(
+                desk.slot,
+                loop.run_id,
+                self._wants(mean, prefetch=prefetch, begins=begins is not None),
+                finished,
+                own,
+                events,
+            ),
+            *(
+                int(mean) if loop.ran else -loop.guess,
+                now(),
+                len(loop.slots),
+                len(graph.roots),
+                places,
+                ",".join(self.payloads),
+            ),
             *(decrements, len(surplus), len(frontier), len(blobs), len(kept), len(notes), len(skipped)),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
@@ -165,7 +181,9 @@ class Outbox:
             loop.here[task] = 0
             loop.need[task] = ELSEWHERE
             deps = loop.graph.deps[loop.graph.starts[task] : loop.graph.starts[task + 1]]
-            loop.release([d for d in deps if d not in fresh])  # what is fresh is settled when its commit is acknowledged
+            loop.release(
+                [d for d in deps if d not in fresh]
+            )  # what is fresh is settled when its commit is acknowledged
         return list(tasks)
 
     def _owned(self) -> list[int]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
 
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Package:
     """What is submitted: `body` for every worker, the rest for Redis.
@@ -51,7 +52,9 @@ class Package:
     tasks: int
 
 
-def pack(graph: TaskGraph, plan: Plan, sources: Mapping[str, str], *, kept: frozenset[int], single: bool = False) -> Package:
+def pack(
+    graph: TaskGraph, plan: Plan, sources: Mapping[str, str], *, kept: frozenset[int], single: bool = False
+) -> Package:
     """Compile. `sources` are the texts of notebook cells by file name, for tracebacks; `kept` are tasks whose values stay;
     `single` forces a round trip for every task (benchmarks of coordination).
 
@@ -108,17 +111,15 @@ def _u32(column: Any) -> bytes:
 
 def _order(graph: TaskGraph, plan: Plan) -> tuple[Any, Any]:
     """Rank of every task among all (smaller runs first), and the position of its named worker."""
-    assignments = plan.assignments
+    columns = plan.columns
     n = len(graph)
-    priority = np.fromiter((a.priority for a in assignments), float, n)
-    order = np.fromiter((a.order for a in assignments), np.int64, n)
     rank = np.empty(n, np.uint32)
-    rank[np.lexsort((np.arange(n), order, priority))] = np.arange(n)
-    if all(a.worker is None for a in assignments):
+    rank[np.lexsort((np.arange(n), columns.order, columns.priority))] = np.arange(n, dtype=np.uint32)
+    if not n or columns.worker.max() < 0:
         return rank, np.zeros(0, np.int16)
     position = {worker: i for i, worker in enumerate(plan.workers)}
-    places = np.fromiter((-1 if a.worker is None else position[a.worker] for a in assignments), np.int16, n)
-    return rank, places
+    seat = np.array([*(position[worker] for worker in columns.ids), -1], np.int16)
+    return rank, seat[columns.worker]
 
 
 def _functions(graph: TaskGraph) -> dict[str, bytes]:
@@ -241,19 +242,19 @@ class _Reader:
         if dataclasses.is_dataclass(value):
             inner = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if hasattr(value, f.name)}
             changed = {name: part for name, part in inner.items() if _holds_refs(part)}
-            bare = copy.copy(value)
+            empty = copy.copy(value)
             for name in changed:
-                object.__setattr__(bare, name, None)
-            return ("attributes", self._freeze(bare), tuple(changed), tuple(map(self.item, changed.values())))
+                object.__setattr__(empty, name, None)
+            return ("attributes", self._freeze(empty), tuple(changed), tuple(map(self.item, changed.values())))
         if isinstance(value, dict):
-            bare = copy.copy(value)
+            bare_dict = copy.copy(value)
             for key in value:
-                dict.__setitem__(bare, key, None)
-            return ("items", self._freeze(bare), tuple(map(self.item, value)), tuple(map(self.item, value.values())))
+                dict.__setitem__(bare_dict, key, None)
+            return ("items", self._freeze(bare_dict), tuple(map(self.item, value)), tuple(map(self.item, value.values())))
         if isinstance(value, list):
-            bare = copy.copy(value)
-            list.__setitem__(bare, slice(None), [])
-            return ("elements", self._freeze(bare), tuple(map(self.item, value)))
+            bare_list = copy.copy(value)
+            list.__setitem__(bare_list, slice(None), [])
+            return ("elements", self._freeze(bare_list), tuple(map(self.item, value)))
         make = type(value)._make if hasattr(value, "_make") else type(value)  # noqa: SLF001  a named tuple's public name
         return ("like", self._freeze(make), tuple(map(self.item, value)))
 

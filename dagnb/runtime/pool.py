@@ -39,6 +39,14 @@ class WorkerPool(Protocol):
         ...
 
 
+def _here() -> Context:
+    try:
+        return Context.here()
+    except FileNotFoundError:
+        msg = "the working directory of this kernel was removed\n  Workers run where the notebook runs: os.chdir first."
+        raise StoreError(msg) from None
+
+
 class LocalPool:
     """The workers of this machine that belong to the context of this kernel. Safe to use from any thread.
 
@@ -98,7 +106,7 @@ class LocalPool:
             raise OptionError(msg)
         with self._lock:
             attached = self._attached()
-            context = Context.here()
+            context = _here()
             if context != self._context or workers > len(self._slots):
                 fields = {"context": context.to_json(), "workers": workers, "kernel": attached.kernel}
                 self._slots = tuple(self._ask("ensure", **fields)["slots"])
@@ -118,14 +126,15 @@ class LocalPool:
     def stop(self) -> None:
         """End workers, Redis and supervisor, for every kernel of this user; live runs are lost. Waits for it."""
         with self._lock:
-            lock = self.attachment.directory.lock
+            directory = self.attachment.directory
             with suppress(StoreError):
-                if is_taken(lock):  # perhaps a successor of the one that we know
+                if is_taken(directory.lock):  # perhaps a successor of the one that we know
                     self._ask("stop")
             self.close()
             end = time.monotonic() + PATIENCE
-            while is_taken(lock) and time.monotonic() < end:
+            while is_taken(directory.lock) and time.monotonic() < end:
                 time.sleep(0.005)
+            directory.sweep()
 
     def close(self) -> None:
         """Detach this kernel; runs go on."""

@@ -111,7 +111,8 @@ def _like(original: BaseException, failure: TaskFailure) -> TaskError:
     """An instance of the joined class without calling the user's `__init__`, which may want any arguments."""
     kind = joined(type(original))
     try:
-        error = kind.__new__(kind, *original.args)
+        known = original.__reduce__()[1] if isinstance(original, OSError) else original.args  # with the file's name
+        error = kind.__new__(kind, *known)
         error.args = original.args
         error.__dict__.update(vars(original))
     except Exception:  # noqa: BLE001 -- a user's class may refuse in any way; the plain one always works

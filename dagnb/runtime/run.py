@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dagnb.errors import CancelledError, NotRunError, PickleError, PlanError, RunError, SignatureError, SkippedError, TaskError, near
+from dagnb.errors import (
+    CancelledError,
+    NotRunError,
+    PickleError,
+    PlanError,
+    RunError,
+    SignatureError,
+    SkippedError,
+    TaskError,
+    near,
+)
 from dagnb.graph.graph import TaskRef
 from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
 from dagnb.trace.timeline import Timeline
@@ -243,7 +253,9 @@ class Run:
         if state == TaskState.SKIPPED:
             return SkippedError(f"{key} was skipped: something it needs failed.\n  %dag logs {graph.name} tells what.")
         if state == TaskState.CANCELLED:
-            return CancelledError(f"{key} was not run: the run of {graph.name} was cancelled.\n  %dag run {graph.name} starts again.")
+            return CancelledError(
+                f"{key} was not run: the run of {graph.name} was cancelled.\n  %dag run {graph.name} starts again."
+            )
         if state == TaskState.FAILED:
             failed = next(f for f in self.errors() if f.key == key)
             return TaskError(f"{key} failed: {failed.type}: {failed.message}\n  {failed.traceback}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -131,7 +132,11 @@ def _cgroup() -> Iterator[int]:
 
 
 def launch(directory: RuntimeDir, binary: Binary) -> Child:
-    """Start our own server on the history that lies in the directory, if any; `wait_ready` waits for it."""
+    """Start our own server on the history that lies in the directory, if any; `wait_ready` waits for it.
+
+    Raises StoreUnreachableError when another one answers there, StoreVersionError when it could not read the history.
+    """
+    await_silence(directory)
     repair(directory, binary)
     directory.socket.unlink(missing_ok=True)
     options = {
@@ -150,7 +155,23 @@ def launch(directory: RuntimeDir, binary: Binary) -> Child:
         "timeout": "0",
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return Child.start([binary.path, *words], output=directory.redis_log, cwd=directory.path, at_parents_death="TERM")
+    return Child.start([binary.path, *words], output=directory.redis_log, cwd=directory.path)
+
+
+def await_silence(directory: RuntimeDir) -> None:
+    """Wait until the server of a killed predecessor is gone: two of them must not write into one history.
+
+    Raises StoreUnreachableError when it stays.
+    """
+    end = time.monotonic() + REACH
+    while True:
+        with socket.socket(socket.AF_UNIX) as line:
+            if line.connect_ex(str(directory.socket)) != 0:
+                return
+        if time.monotonic() > end:
+            msg = f"another server answers in place of ours\n  {directory.socket}\n"
+            raise StoreUnreachableError(msg + "  End it, or set DAGNB_RUNTIME_DIR to another directory.")
+        time.sleep(0.005)
 
 
 def repair(directory: RuntimeDir, binary: Binary) -> None:

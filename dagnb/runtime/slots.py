@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 FENCED = frozenset({17, 18})
 #: Workers that may die in a row without having run a task, before their slot is given up.
 BROKEN_AFTER = 5
+#: Seconds after which a worker counts as well started.
+SETTLED = 10.0
 #: Seconds before the first repetition of such a start; doubled each time.
 FIRST_PAUSE = 0.05
 #: Seconds between a polite and a forced end.
@@ -76,7 +78,9 @@ class Slot:
     ready: int = -1
     #: Has its worker said that it is there?
     up: bool = False
-    #: Starts in a row that ended without a task.
+    #: When its worker was started, in seconds of the monotonic clock.
+    since: float = 0.0
+    #: Workers in a row that ended soon, without having run a task.
     failures: int = 0
     #: When to start again, in seconds of the monotonic clock; 0: not waiting.
     again: float = 0.0
@@ -134,7 +138,7 @@ class Slots:
         while len(chosen) < workers:
             number = max(self.slots, default=-1) + 1
             if number >= SLOTS:
-                msg = f"there is no room for more than {SLOTS} workers; `%dag workers 0` starts afresh"
+                msg = f"there is no room for more than {SLOTS} workers; end some kernels first"
                 raise RuntimeError(msg)
             self.slots[number] = Slot(number, key)
             self.marks.clear(number)
@@ -181,7 +185,7 @@ class Slots:
             raise
         finally:
             os.close(writing)
-        slot.ready, slot.up, slot.again = reading, False, 0.0
+        slot.ready, slot.up, slot.since, slot.again = reading, False, time.monotonic(), 0.0
 
     def heard(self, slot: Slot) -> None:
         """The pipe of a starting worker has something to read: it is up, or it has ended without a word."""
@@ -233,7 +237,8 @@ class Slots:
 
     def fail(self, slot: Slot, child: Child) -> None:
         """A worker ended without having run a task: try again later, and give up after a few times."""
-        slot.failures += 1
+        settled = time.monotonic() - slot.since > SETTLED
+        slot.failures = 1 if settled else slot.failures + 1
         if slot.failures < BROKEN_AFTER:
             slot.again = time.monotonic() + FIRST_PAUSE * 2**slot.failures
             return

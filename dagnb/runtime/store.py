@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from time import perf_counter_ns as now
@@ -76,8 +77,8 @@ class Store:
         One transaction: a worker sees all of it or nothing. Raises StoreError when Redis is full.
         """
         prefix = run_prefix(run)
-        facts = {"state": "running", "submitted": submitted, "base": package.base, "stays": KEPT}
-        meta: list[Word] = [word for pair in facts.items() for word in pair]
+        facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "base": package.base, "stays": KEPT}
+        meta: list[Word] = [*chain.from_iterable(facts.items())]
         meta += ["slots", ",".join(map(str, slots)), "about", json.dumps(about)]
         commands: list[tuple[Word, ...]] = [
             ("MULTI",),
@@ -93,7 +94,9 @@ class Store:
         if package.places:
             commands.append(("SET", prefix + "place", _slots_of(package.places, slots)))
         for position, roots in package.named_roots.items():
-            commands += [("RPUSH", f"{prefix}q{slots[position]}", *roots[i : i + 1000]) for i in range(0, len(roots), 1000)]
+            commands += [
+                ("RPUSH", f"{prefix}q{slots[position]}", *roots[i : i + 1000]) for i in range(0, len(roots), 1000)
+            ]
         for slot in slots:
             commands += [("RPUSH", TODO + str(slot), run), ("RPUSH", inbox(slot), f"S{run}")]
         commands.append(("EXEC",))
@@ -124,12 +127,22 @@ class Store:
 
     def facts(self, run: str) -> RunFacts | None:
         """What is known of a run, None when nothing is."""
-        fields = self._call("HMGET", run_prefix(run) + "meta", "state", "submitted", "ended", "slots", "about", "reason")
+        fields = self._call(
+            "HMGET", run_prefix(run) + "meta", "state", "submitted", "ended", "slots", "about", "reason"
+        )
         if fields[0] is None:
             return None
         slots = tuple(int(s) for s in fields[3].split(b","))
         ended = None if fields[2] is None else int(fields[2]) * 1e-9
-        return RunFacts(run, fields[0].decode(), int(fields[1]) * 1e-9, ended, slots, json.loads(fields[4]), (fields[5] or b"").decode())
+        return RunFacts(
+            run,
+            fields[0].decode(),
+            int(fields[1]) * 1e-9,
+            ended,
+            slots,
+            json.loads(fields[4]),
+            (fields[5] or b"").decode(),
+        )
 
     def live_runs(self) -> dict[str, dict[str, Any]]:
         """Runs that go on → what they are."""
@@ -159,7 +172,7 @@ class Store:
         if data is None:
             return False, None
         content = unseal(self.secret, f"keep:{run}:{task}".encode(), data)
-        if content[:1] == b"V":
+        if content[0] == ord("V"):
             return True, loads(content[1:])
         remote = Remote(*loads(content[1:]))
         with self._lock:
@@ -187,7 +200,9 @@ class Store:
     def _keys(self, pattern: str) -> list[bytes]:
         cursor, found = b"0", []
         while True:
-            cursor, names = self._call("SCAN", cursor, "MATCH", pattern.replace("{", "[{]").replace("}", "[}]"), "COUNT", 1000)
+            cursor, names = self._call(
+                "SCAN", cursor, "MATCH", pattern.replace("{", "[{]").replace("}", "[}]"), "COUNT", 1000
+            )
             found += names
             if cursor == b"0":
                 return found

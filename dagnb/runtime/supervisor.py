@@ -51,6 +51,8 @@ SHORTEST_LOOK, LONGEST_LOOK = 0.05, 5.0
 PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
 #: Seconds to wait for the lock: somebody may be testing it.
 LOCK_PATIENCE = 1.0
+#: Seconds that a new Redis has to be up, and one that has a history to read: a gigabyte takes about ten.
+START, HISTORY = 10.0, 600.0
 #: Seconds that Redis has to write down what a live run needs.
 FAREWELL = 10.0
 
@@ -161,8 +163,11 @@ class Supervisor:
         if self.settings.redis:
             return urlsplit(self.settings.redis).path
         self.binary = find_binary(self.settings.redis_server)
+        if history := self.directory.has_history():
+            log("a predecessor was killed; reading what it left")
         self.redis = launch(self.directory, self.binary)
-        self.redis_version = wait_ready(self.directory, self.redis)["redis_version"]
+        patience = HISTORY if history else START
+        self.redis_version = wait_ready(self.directory, self.redis, patience)["redis_version"]
         return str(self.directory.socket)
 
     def _own(self) -> None:
@@ -247,7 +252,7 @@ class Supervisor:
             time.sleep(pause)
             try:
                 self.redis = launch(self.directory, self.binary)
-                wait_ready(self.directory, self.redis, patience=60.0)
+                wait_ready(self.directory, self.redis, HISTORY)
             except (StoreError, OSError) as error:
                 log(str(error))
             else:
@@ -257,7 +262,11 @@ class Supervisor:
         raise StoreError(msg)
 
     def _strand(self, slot: Slot) -> None:
-        """A slot was given up. A run that cannot end without it is ended with the reason: nobody waits for ever."""
+        """A slot was given up. A run that cannot end without it is ended with the reason: nobody waits for ever.
+
+        Kernels believe that their workers are there as long as the lock file is unchanged: now they will ask again.
+        """
+        os.utime(self.lock)
         for run in self.presence.runs():
             slots = list(self.presence.slots_of(run))
             named = self.calls.call("EXISTS", f"dagnb:{{{run}}}:place")
@@ -336,7 +345,10 @@ class Supervisor:
                 self._answer(reply, {})
                 self.leaving = "stop"
             case _:
-                self._refuse(reply, f"the supervisor knows no {verb!r}\n  Restart it with `%dag workers 0`.")
+                self._refuse(
+                    reply,
+                    f"the supervisor knows no {verb!r}\n  {self.directory.path}\n  It is of another version: end it.",
+                )
 
     def _ensure(self, fields: dict[str, Any], reply: str) -> None:
         context = Context.from_json(fields["context"])
@@ -448,7 +460,8 @@ def serve(supervisor: Supervisor, ready: int) -> int:
 
 def _say(ready: int, fields: dict[str, str]) -> None:
     if ready >= 0:
-        os.write(ready, json.dumps(fields).encode())
+        with suppress(BrokenPipeError):  # the kernel has gone meanwhile
+            os.write(ready, json.dumps(fields).encode())
         os.close(ready)
 
 

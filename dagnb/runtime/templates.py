@@ -1,12 +1,12 @@
 """How the arguments of a call are put together in a worker: small programs shared by all calls of one shape.
 
-    template      (positional items, ((keyword, item), …))
-    item          k ≥ 0: value of the k-th dependency · CONST: the next constant · FROZEN: the next constant, unpickled for this call
-                  ("select", k, keys) · ("slice", low, high): list of values · ("list" | "tuple" | "set" | "frozenset", items)
-                  ("dict", items of keys, items)
-                  ("attributes", constant, names, items): a dataclass; ("items", constant, items of keys, items): a dict of the
-                  user's own; ("elements", constant, items): such a list. The constant is a copy into which the items are put
-                  ("like", constant, items): another container, made by calling the constant
+template      (positional items, ((keyword, item), …))
+item          k ≥ 0: value of the k-th dependency · CONST: the next constant · FROZEN: the next constant, unpickled for this call
+              ("select", k, keys) · ("slice", low, high): list of values · ("list" | "tuple" | "set" | "frozenset", items)
+              ("dict", items of keys, items)
+              ("attributes", constant, names, items): a dataclass; ("items", constant, items of keys, items): a dict of the
+              user's own; ("elements", constant, items): such a list. The constant is a copy into which the items are put
+              ("like", constant, items): another container, made by calling the constant
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def _build(item: Any, values: Sequence[Any], rest: Iterator[Any]) -> Any:
             made = [_build(k, values, rest) for k in keys]
             return dict(zip(made, [_build(i, values, rest) for i in items], strict=True))
         case ("attributes", constant, names, items):
-            return _put(_build(constant, values, rest), object.__setattr__, names, [_build(i, values, rest) for i in items])
+            return _put(
+                _build(constant, values, rest), object.__setattr__, names, [_build(i, values, rest) for i in items]
+            )
         case ("items", constant, keys, items):
             grown = _build(constant, values, rest)
             made = [_build(k, values, rest) for k in keys]

@@ -14,7 +14,7 @@ import hiredis
 
 from dagnb.errors import StoreUnreachableError
 
-Word = str | bytes | int | float
+Word = str | bytes | int | float | memoryview
 pack = hiredis.pack_command
 
 #: Seconds to keep trying to come back: Redis is restarted by its supervisor within one or two.

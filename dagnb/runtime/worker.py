@@ -112,7 +112,9 @@ class Desk:
             compiled.link(self._functions(compiled.hashes))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
             reason = f"{type(error).__name__}: {error}"
-            self.talk.wire.call("EVAL", (_HERE / "end.lua").read_text(), 2, *self.keys(run), run, "failed", reason, now())
+            self.talk.wire.call(
+                "EVAL", (_HERE / "end.lua").read_text(), 2, *self.keys(run), run, "failed", reason, now()
+            )
             return
         _teach_sources(compiled.sources)
         self._page[8:40] = run.encode().ljust(32, b"\0")
@@ -187,4 +189,3 @@ def main(arguments: list[str]) -> int:
                 desk.join(run)
             except CancelledTask:
                 return 0  # interrupted between two steps of ours: the successor in this slot begins clean
-

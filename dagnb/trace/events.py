@@ -100,7 +100,7 @@ class TaskReused:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCommitted:
-    """All records of this worker so far are final."""
+    """All records of this worker so far are final, but for the task that it is at."""
 
     worker: int
 
@@ -112,7 +112,9 @@ class WorkerLost:
     worker: int
 
 
-Event = TaskStarted | TaskFinished | TaskFailed | TaskSkipped | TaskCancelled | TaskReused | WorkerCommitted | WorkerLost
+Event = (
+    TaskStarted | TaskFinished | TaskFailed | TaskSkipped | TaskCancelled | TaskReused | WorkerCommitted | WorkerLost
+)
 
 #: One record as it travels, as numpy sees it (`RECORD_FORMAT`).
 RECORD = np.dtype(
@@ -136,6 +138,8 @@ class Batch:
     @classmethod
     def unpack(cls, data: bytes) -> Batch:
         """From the bytes of one stream entry. Raises ValueError when they are not whole records."""
+        if len(data) < BATCH_HEAD.size:
+            raise ValueError(f"a batch has at least {BATCH_HEAD.size} bytes, not {len(data)}")
         purpose, worker = BATCH_HEAD.unpack_from(data)
         return cls(purpose, worker, np.frombuffer(data, RECORD, offset=BATCH_HEAD.size))
 

@@ -1,7 +1,8 @@
 """Timeline: events folded into one row per task. Plan against actual is two of these.
 
 A row is what is known of a task *now*; an event replaces the whole row, so the last one that speaks of a task wins.
-Rows told by a worker are provisional until that worker commits; if it is lost instead, they go back to waiting.
+Rows told by a worker are provisional until that worker commits; if it is lost instead, they go back to waiting. What a
+worker has only begun stays provisional through a commit: a beginning is told together with the end of what came before.
 
 `Timeline.apply` is the specification, one readable event at a time; `Timeline.apply_batch` is the same in numpy, for
 the tens of thousands of records that a run sends. The tests, and the reader in `js/`, hold themselves to both.
@@ -140,7 +141,7 @@ class Timeline:
             case TaskReused(task, at):
                 self._write(Span(task, TaskState.CACHED, end=at))
             case WorkerCommitted(worker):
-                self._settle(worker)
+                self._commit(worker)
             case WorkerLost(worker):
                 for task in self._settle(worker):
                     self._write(Span(int(task)))
@@ -173,6 +174,14 @@ class Timeline:
         self._claimant[own] = NOBODY
         return own
 
+    def _commit(self, worker: int) -> None:
+        """What this worker has ended is final; what it is at stays open."""
+        settled = self._settle(worker)
+        running: Tasks = settled[self.state[settled] == TaskState.RUNNING]
+        if len(running):
+            self._claimant[running] = worker
+            self._open[worker] = [running]
+
     # --- folding: the hot path --------------------------------------------------------------------------------------
 
     def apply_batch(self, batch: Batch) -> Tasks:
@@ -184,10 +193,11 @@ class Timeline:
             msg = f"a batch of purpose {batch.purpose} is not known"
             raise ValueError(msg)
         tasks = self._fold(batch.records) if len(batch.records) else np.zeros(0, np.int32)
-        settled = self._settle(batch.worker) if batch.purpose != PROVISIONAL else tasks
-        if batch.purpose == RETRACTION and len(settled):
-            self._forget(settled)
-            tasks = np.concatenate([tasks, settled])
+        if batch.purpose == COMMIT:
+            self._commit(batch.worker)
+        elif batch.purpose == RETRACTION and len(lost := self._settle(batch.worker)):
+            self._forget(lost)
+            tasks = np.concatenate([tasks, lost])
         return np.unique(tasks)
 
     def _fold(self, records: NDArray[np.void]) -> Tasks:

@@ -1,6 +1,6 @@
 """What a real DagWidget says while a simulated run goes by, kept so that a page can play it back without a kernel.
 
-    python tests/browser/recording.py pipeline > js/demo.json        then serve js/ and open demo.html
+python tests/browser/recording.py pipeline > js/demo.json        then serve js/ and open demo.html
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def events(graph: TaskGraph, plan: Any, cluster: Cluster, *, seed: int = 5, fail
 def _failing(found: list[Event], fail: int, lost: set[int]) -> Iterator[Event]:
     for event in found:
         task = getattr(event, "task", -1)
-        if task not in lost or isinstance(event, TaskStarted) and task == fail:
+        if task not in lost or (isinstance(event, TaskStarted) and task == fail):
             yield event
         elif task == fail and isinstance(event, TaskFinished):
             yield TaskFailed(task, event.worker, event.at, event.start)

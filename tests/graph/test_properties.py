@@ -62,12 +62,15 @@ def statement(draw: Any) -> str:
 
 
 def bodies(most: int = 3) -> st.SearchStrategy[str]:
-    return st.lists(statement(), min_size=1, max_size=most).map(lambda lines: "%%dag etl\n" + "\n".join(lines))
+    return st.lists(statement(), min_size=1, max_size=most).map(wiring)
 
 
 @st.composite
 def notebook(draw: Any, *, single: bool = False) -> list[str]:
     cells = [PRELUDE + "\n@task(outs=2)\ndef h(x): return x, x"]
+    if draw(st.booleans()):  # something to build on, else most statements of short notebooks have nothing to read
+        first = ["a = f(0)", "b = g(a)", "ps = [f(i) for i in range(2)]", "d = {'u': f(3), 'v': g(b)}"]
+        cells.append("%%dag etl\n" + "\n".join(draw(st.lists(st.sampled_from(first), min_size=1, unique=True))))
     for i in range(draw(st.integers(2, 5))):
         kind = draw(st.integers(0, 9))
         if kind == 0 and not single:
@@ -88,16 +91,30 @@ def replay(cells: list[str]) -> Kernel:
 
 
 def repair(cells: list[str]) -> list[str]:
-    """Drop the lines that fail in Restart & Run All: what is left is a notebook that succeeds."""
+    """Without the statements that fail in Restart & Run All: what is left is a notebook that succeeds."""
     kept: list[str] = []
     kernel = Kernel()
     for source in cells:
-        lines = source.split("\n")
-        while lines and kernel.run(f"c{len(kept)}", "\n".join(lines)) is not None:
-            lines.pop()  # a failing cell changes nothing (III), so the next try starts where this one did
-        if lines:
-            kept.append("\n".join(lines))
+        cell = f"c{len(kept)}"
+        if not is_wiring(source):
+            if kernel.run(cell, source) is None:
+                kept.append(source)
+            continue
+        good: list[str] = []
+        for line in statements(source):
+            if kernel.run(cell, wiring([*good, line])) is None:  # a failing cell changes nothing (III)
+                good.append(line)
+        if good:
+            kept.append(wiring(good))
     return kept
+
+
+def wiring(lines: list[str]) -> str:
+    return "%%dag etl\n" + "\n".join(lines)
+
+
+def statements(cell: str) -> list[str]:
+    return [ast.unparse(s) for s in ast.parse(cell.partition("\n")[2]).body]
 
 
 def is_wiring(cell: str) -> bool:
@@ -142,13 +159,10 @@ def one_giver(cells: list[str]) -> list[str]:
     seen: set[str] = set()
     own = []
     for cell in cells:
-        head, _, body = cell.partition("\n")
         if is_wiring(cell):
-            lines = [ast.unparse(s) for s in ast.parse(body).body]
-            lines = [line for line in lines if not gives(line) & seen and "del " not in line]
+            lines = [line for line in statements(cell) if not gives(line) & seen and "del " not in line]
             seen |= gives("\n".join(lines))
-            if lines:
-                own.append("\n".join([head, *lines]))
+            own += [wiring(lines)] if lines else []
         else:
             own.append(cell)
     return repair(own)

@@ -53,7 +53,10 @@ class Executed:
         """Displays that can be updated, and their updates, in order."""
         kinds = {"display_data", "update_display_data"}
         found = [m for m in self.messages if m["msg_type"] in kinds and m["content"]["transient"].get("display_id")]
-        return [{"kind": m["msg_type"], "id": m["content"]["transient"]["display_id"], **m["content"]["data"]} for m in found]
+        return [
+            {"kind": m["msg_type"], "id": m["content"]["transient"]["display_id"], **m["content"]["data"]}
+            for m in found
+        ]
 
 
 def plain(text: str) -> str:

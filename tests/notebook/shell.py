@@ -11,7 +11,6 @@ from traitlets.config import Config
 
 from dagnb.graph.cells import CELLS
 from dagnb.session.names import DAGS
-
 from tests.notebook.kernel import plain
 
 BASICS = """\
@@ -34,6 +33,9 @@ class Shell:
         config.HistoryManager.enabled = False
         config.InteractiveShell.colors = "nocolor"
         self.ip = InteractiveShell.instance(config=config)  # `get_ipython()` finds it
+        self.ip.user_ns.clear()
+        self.ip.init_user_ns()
+        self.ip.execution_count = 1
         self.capsys = capsys
         self.parent: dict[str, Any] = {}
         self.ip.get_parent = lambda: self.parent
@@ -74,7 +76,5 @@ def shell(capsys: Any) -> Iterator[Shell]:
         yield made
     finally:
         made.ip.run_line_magic("unload_ext", "dagnb")
-        made.ip.reset()
-        InteractiveShell.clear_instance()
         DAGS.clear()
         CELLS.__init__()  # type: ignore[misc]  # see above

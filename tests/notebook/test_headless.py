@@ -12,7 +12,15 @@ import pytest
 from dagnb.errors import OptionError, RunError
 from dagnb.notebook.headless import run_notebook
 
-SETUP = "%load_ext dagnb\nimport time\nfrom dagnb import task\n@task\ndef double(x, seconds=0):\n    time.sleep(seconds)\n    return 2 * x\nn = 3"
+SETUP = """\
+%load_ext dagnb
+import time
+from dagnb import task
+@task
+def double(x, seconds=0):
+    time.sleep(seconds)
+    return 2 * x
+n = 3"""
 
 
 @pytest.fixture
@@ -35,7 +43,12 @@ def output(cell):
 
 
 def test_executed_notebook_reads_well_without_a_kernel(write, tmp_path, capfd):
-    path = write(SETUP, "%%dag d -w 2\nxs = [double(i) for i in range(n)]\nlast = double(xs[2])", "%dag run d", "print(last.result())")
+    path = write(
+        SETUP,
+        "%%dag d -w 2\nxs = [double(i) for i in range(n)]\nlast = double(xs[2])",
+        "%dag run d",
+        "print(last.result())",
+    )
     done = run_notebook(path, tmp_path / "out.ipynb")
     kept = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     nbformat.validate(kept)
@@ -101,15 +114,15 @@ def test_a_kernel_that_dies_is_named(write):
 
 def test_ctrl_c_is_the_stop_button(write, tmp_path):
     path = write(SETUP, "%%dag d -r\nx = double(1, 60)")
-    code = "import sys; from pathlib import Path; from dagnb.notebook.headless import run_notebook as r; r(Path(sys.argv[1]))"
-    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stderr=subprocess.PIPE, text=True, start_new_session=True)
-    for line in process.stderr:
-        if line.startswith("✓ 1/2"):
-            break
-    time.sleep(3)
-    began = time.monotonic()
-    os.kill(process.pid, signal.SIGINT)
-    rest = process.stderr.read()
-    assert process.wait(20) == 1
+    code = "import sys, pathlib, dagnb.notebook.headless as h; h.run_notebook(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr
+        next(line for line in process.stderr if line.startswith("✓ 1/2"))
+        time.sleep(3)
+        began = time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(20) == 1
     assert time.monotonic() - began < 10
     assert "cell 2 of 2 failed: d was cancelled: 0 of 1 tasks are done." in rest

@@ -77,11 +77,19 @@ def test_problems_are_shown_at_once_and_refused_at_the_plan(nb):
 @pytest.mark.parametrize(
     ("cell", "error", "texts"),
     [
-        ("%%dag etl\n\nx = = 1", BuildError, ["this is not Python: invalid syntax", "Cell In[3], line 3: x = = 1\n", " ^"]),
+        (
+            "%%dag etl\n\nx = = 1",
+            BuildError,
+            ["this is not Python: invalid syntax", "Cell In[3], line 3: x = = 1\n", " ^"],
+        ),
         ("%%dag etl\nreturn 1", BuildError, ["'return' outside function", "Cell In[3], line 2: return 1"]),
         ("%%dag etl\nx = await f()", BuildError, ["await works in a with block", "Cell In[3], line 2: x = await f()"]),
         ("%%dag etl\nasync with f() as g: pass", BuildError, ["await works in a with block"]),
-        ("%%dag etl\nfor x in load(1): pass", BuildError, ["cannot loop over", "Cell In[3], line 2: for x in load(1): pass"]),
+        (
+            "%%dag etl\nfor x in load(1): pass",
+            BuildError,
+            ["cannot loop over", "Cell In[3], line 2: for x in load(1): pass"],
+        ),
         ("%%dag etl\nx = load(1)\nif x: pass", BuildError, ["cannot test x", "Cell In[3], line 3: if x: pass"]),
         ("%%dag etl\netl = load(1)", BuildError, ["etl is the name of this DAG"]),
         ("%%dag\nx = load(1)", OptionError, ["%%dag needs a name"]),
@@ -174,7 +182,7 @@ def test_the_with_form_is_equal(nb):
     assert nb.ns["etl"].graph.where[0] == "Cell In[2], line 2"
 
 
-# ---- %dag ---------------------------------------------------------------------------------------------------------------
+# ---- %dag -----------------------------------------------------------------------------------------------------------
 def test_bare_dag_is_the_status(nb):
     assert "no DAG yet" in nb.ok("%dag")
     nb.ok("%%dag etl\nx = load(1)")
@@ -215,7 +223,20 @@ def test_what_cannot_be_done_is_said(nb, line, texts):
 
 @pytest.mark.parametrize(
     "word",
-    ["compare", "retry", "why", "history", "diff", "attach", "replay", "record", "export", "connect", "config", "cache"],
+    [
+        "compare",
+        "retry",
+        "why",
+        "history",
+        "diff",
+        "attach",
+        "replay",
+        "record",
+        "export",
+        "connect",
+        "config",
+        "cache",
+    ],
 )
 def test_what_is_not_built_is_refused_by_its_name(nb, word):
     assert f"%dag {word} is not available in this version of dagnb yet" in nb.fails(f"%dag {word} etl")

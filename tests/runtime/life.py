@@ -33,7 +33,7 @@ slot, epoch, directory = sys.argv[1:4]
 wire = Wire(directory + "/r.sock", name="worker-" + slot)
 wire.call("RPUSH", "test:seen", "%s %s %s %s" % (slot, epoch, os.getcwd(), os.environ.get("COLOUR", "")))
 signal.signal(signal.SIGINT, signal.default_int_handler if os.environ.get("SOFT") else signal.SIG_IGN)
-if os.environ.get("BAD_START"):
+if os.path.exists(os.environ.get("BAD_START", "")):
     sys.stderr.write("no module named spam\\n")
     sys.exit(1)
 os.write(int(os.environ["DAGNB_READY"]), b"1")

@@ -195,7 +195,12 @@ def test_an_array_of_several_consumers_is_read_only_and_of_one_is_its_own(pool):
 def test_a_constant_is_fresh_for_every_call(pool):
     constant = [1, 2, 3]
     sketch = Sketch()
-    tasks = [sketch(spoil, constant).task, sketch(first, constant).task, sketch(spoil, constant).task, sketch(first, constant).task]
+    tasks = [
+        sketch(spoil, constant).task,
+        sketch(first, constant).task,
+        sketch(spoil, constant).task,
+        sketch(first, constant).task,
+    ]
     done = run(sketch.graph(), pool, workers=1)
     assert [done.result(TaskRef(t)) for t in tasks] == [0, 1, 0, 1]
     assert constant == [1, 2, 3]

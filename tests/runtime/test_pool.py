@@ -172,10 +172,21 @@ def test_a_killed_supervisor_is_replaced_by_a_connection_that_waits(pool):
     pool.ensure(1)
     wire = pool.wire()
     wire.call("SET", "kept", "1")
-    time.sleep(1.2)  # the history is on disk every second
-    os.kill(pool.status().pid, signal.SIGKILL)
+    old = pool.status()
+    os.kill(old.pid, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(old.redis.pid))
     assert wire.call("GET", "kept") == b"1"
+    assert pool.status().pid != old.pid
     wire.close()
+
+
+@pytest.mark.chaos
+def test_stop_after_a_crash_leaves_nothing_either(directory):
+    pool = LocalPool.connect(settings(directory))
+    os.kill(pool.status().pid, signal.SIGKILL)
+    until(lambda: not processes(directory))
+    pool.stop()
+    assert list(directory.path.iterdir()) == []
 
 
 def test_after_a_clean_end_a_connection_starts_nothing(directory):

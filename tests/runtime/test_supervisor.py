@@ -133,8 +133,10 @@ def test_a_working_directory_that_is_gone_is_an_error_at_once(pool, monkeypatch,
         pool._ask("ensure", context=gone.to_json(), workers=1, kernel="kernel-1-x")
 
 
-def test_workers_that_do_not_start_are_given_up_with_their_own_words(pool, monkeypatch):
-    monkeypatch.setenv("BAD_START", "1")
+def test_workers_that_do_not_start_are_given_up_with_their_own_words(pool, monkeypatch, tmp_path):
+    fault = tmp_path / "fault"
+    fault.touch()
+    monkeypatch.setenv("BAD_START", str(fault))
     began = time.monotonic()
     with pytest.raises(StoreError, match="no module named spam"):
         pool.ensure(1)
@@ -144,8 +146,22 @@ def test_workers_that_do_not_start_are_given_up_with_their_own_words(pool, monke
     time.sleep(0.3)
     assert len(seen(pool, "test:seen")) == starts, "a given-up slot keeps starting workers"
     assert pool.status().workers[0].state == "broken"
-    monkeypatch.delenv("BAD_START")
-    assert pool.ensure(1) == (1,)
+    fault.unlink()
+    assert pool.ensure(1) == (0,)
+
+
+def test_a_kernel_does_not_go_on_believing_in_workers_that_were_given_up(pool, monkeypatch, tmp_path):
+    fault = tmp_path / "fault"
+    monkeypatch.setenv("BAD_START", str(fault))
+    assert pool.ensure(1) == (0,)
+    fault.touch()
+    os.kill(pids(pool)[0], signal.SIGKILL)
+    until(lambda: pool.status().workers[0].state == "broken")
+    with pytest.raises(StoreError, match="no module named spam"):
+        pool.ensure(1)
+    fault.unlink()
+    assert pool.ensure(1) == (0,)
+    assert pool.status().workers[0].state == "up"
 
 
 # -- deaths ----------------------------------------------------------------------------------------
@@ -361,7 +377,6 @@ def test_killed_it_takes_redis_and_workers_along_and_the_next_takes_up_what_it_l
                 wire.call("HSET", "dagnb:runs", "run-1", "{}")
                 wire.call("HSET", "dagnb:{run-1}:meta", "slots", "0,1", "state", "running")
         old = {*pids(pool).values(), state(directory)["redis"]}
-        time.sleep(1.2)  # the history is on disk every second
         supervisor.kill()
         supervisor.wait()
         until(lambda: not any(map(is_running, old)), 2)

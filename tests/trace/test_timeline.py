@@ -131,12 +131,15 @@ def test_a_task_that_went_on_elsewhere_survives_the_loss_of_its_first_worker():
     assert timeline[0].worker == 1
 
 
-def test_after_a_commit_nothing_is_taken_back():
-    timeline = Timeline(1)
+def test_after_a_commit_only_what_is_running_is_taken_back():
+    timeline = Timeline(2)
+    timeline.apply(TaskFinished(1, worker=0, at=0.5, start=0.1))
     timeline.apply(TaskStarted(0, worker=0, at=1.0))
     timeline.apply(WorkerCommitted(0))
-    timeline.apply(WorkerLost(0))
     assert timeline[0].state is TaskState.RUNNING
+    timeline.apply(WorkerLost(0))
+    assert timeline[0].state is TaskState.WAITING
+    assert timeline[1].state is TaskState.DONE
 
 
 def test_what_nobody_ran_is_counted_but_not_timed():
