@@ -19,7 +19,7 @@ export interface Listener {
 
 /** Seconds between acknowledgements while messages come; the kernel stops after 5 without one. */
 const ACK = 0.5;
-/** Seconds after which a request is asked again. */
+/** Seconds after which a request is asked again, twice as long every time: the kernel may be busy, or gone. */
 const AGAIN = 3;
 
 const now = (): number => performance.now() / 1000;
@@ -33,6 +33,7 @@ export class Connection {
   private heard = 0;
   private asked = Number.NEGATIVE_INFINITY;
   private waiting = false;
+  private patience = AGAIN;
   private timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(private readonly channel: Channel) {}
@@ -84,7 +85,9 @@ export class Connection {
 
   private tick(): void {
     if (this.waiting) {
-      if (now() - this.asked > AGAIN) this.ask(this.state ? "resync" : "ready");
+      if (now() - this.asked <= this.patience) return;
+      this.patience *= 2;
+      this.ask(this.state ? "resync" : "ready");
     } else if (this.state && (this.heard > 0 || this.state.runState === "running")) {
       // While a run lives we acknowledge even silence: a kernel that had given us up hears that we are back.
       this.heard = 0;
@@ -97,6 +100,7 @@ export class Connection {
     switch (message.kind) {
       case "snapshot":
         this.waiting = false;
+        this.patience = AGAIN;
         this.take(applySnapshot(this.state, message, buffers, now()));
         break;
       case "patch":

@@ -306,7 +306,7 @@ def test_a_second_run_while_one_is_live_is_refused():
         dag.run()
     assert dag.last is run
     assert not x.done()
-    with pytest.raises(TimeoutError, match="x is not there after 0.1 s"):
+    with pytest.raises(TimeoutError, match=r"x is not there after 0.1 s"):
         x.result(timeout=0.1)
     run.cancel()
     assert run.wait(10).state == "cancelled"
@@ -355,6 +355,13 @@ def test_an_argument_that_cannot_travel_is_refused_and_nothing_runs():
     with pytest.raises(PickleError):
         dag.run()
     assert dag.last is None
+
+
+def test_a_task_that_takes_its_dag_along_is_refused():
+    with dagnb.dag("stuck", new=True) as dag:
+        load(dag)
+    with pytest.raises(PickleError, match="stuck"):
+        dag.run()
 
 
 def test_an_empty_dag_runs():

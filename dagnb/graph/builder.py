@@ -186,7 +186,9 @@ class GraphBuilder:
     def _shadowed(self, rec: Recording, block: Block) -> dict[str, Any]:
         """The ordinary values under the variables of this cell: put back when it runs again."""
         found = {name: scope.below(block, self.cells, name) for name in rec.roots}
-        return {name: v for name, v in found.items() if v is not MISSING and not scope.is_heavy(v)}
+        found = {name: (v, direct) for name, (v, direct) in found.items() if v is not MISSING and not scope.is_heavy(v)}
+        rec.over = {name for name, (_, direct) in found.items() if direct}
+        return {name: v for name, (v, _) in found.items()}
 
     # ---- the with form ------------------------------------------------------------------------------------------
     def enter(self, frame: FrameType) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from .cells import CELLS
 from .columns import columns_of
 from .handle import Handle
+from .naming import places
 from .ownership import Recordings, last_givers, owners
 from .recording import MISSING, Block, Recording
 from .scope import HEAVY, is_heavy
@@ -20,7 +21,12 @@ def notes(
     now = owners(cells)
     found = [*_taken(rec, cells, before, now), *_over_data(rec, old, before, block), *_elsewhere(rec, cells, now)]
     if old is not None:
-        found += [*_gone(rec, old, cells, now), *_reads(rec, old, cells), *_functions(rec, old)]
+        found += [
+            *_gone(rec, old, cells, now),
+            *_reads(rec, old, cells),
+            *_data(rec, old, cells, block),
+            *_functions(rec, old),
+        ]
     return list(dict.fromkeys([*found, *_lengths(rec, cells)]))
 
 
@@ -89,6 +95,19 @@ def _reads(rec: Recording, old: Recording, cells: Recordings) -> Iterator[str]:
             if was != cell:
                 label = f" (was {cells[was].execution.label})" if was in cells else ""
                 yield f"{root} is now the one of {cells[cell].execution.label}{label}"
+
+
+def _data(rec: Recording, old: Recording, cells: Recordings, block: Block) -> Iterator[str]:
+    """The same text read a handle where ordinary data is now."""
+    if rec.digest != old.digest:
+        return
+    now = {root for roots in rec.reads.values() for root in roots}
+    for cell, roots in old.reads.items():
+        for root in roots:
+            value = block.hidden.get(root, block.before.get(root, MISSING))
+            if root not in now and value is not MISSING and not places(value, root):
+                its = cells[cell].execution.label if cell in cells else CELLS.labels.get(cell, cell)
+                yield f"{root} is a {type(value).__name__} here now; it was the one of {its}"
 
 
 def _functions(rec: Recording, old: Recording) -> Iterator[str]:

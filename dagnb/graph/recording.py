@@ -63,6 +63,7 @@ class Recording:
     places    variable → how many places it has in `bound`
     roots     variables that this cell assigned → their value
     shadowed  ordinary values that lay under those variables before
+    over      those of them that the cell found itself, with no other cell between
     reads     other cell → its variables that were used
     shapes    (other cell, variable) → how many places it had when it was used
     void      calls of a later block that raised: they never came to be
@@ -82,6 +83,7 @@ class Recording:
         self.places: dict[str, int] = {}
         self.roots: dict[str, Any] = {}
         self.shadowed: dict[str, Any] = {}
+        self.over: set[str] = set()
         self.reads: dict[str, dict[str, None]] = {}
         self.shapes: dict[tuple[str, str], int] = {}
         self.void: set[int] = set()

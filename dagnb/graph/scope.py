@@ -24,7 +24,8 @@ HEAVY = 64_000_000
 def hide(rec: Recording, cells: Recordings, ns: MutableMapping[str, Any]) -> dict[str, Any]:
     """Take away what the cell must not see; variable → what was put in its place (MISSING: nothing).
 
-    A variable that holds a handle of another DAG has this DAG's own value in the body, where it has one.
+    An ordinary value that the cell found when it ran is newer than what cells before it had given. A variable that
+    holds a handle of another DAG has this DAG's own value in the body, where it has one.
     """
     cell = rec.execution.cell
     out = followers(cells, cell) if cell in cells else {cell}
@@ -40,7 +41,10 @@ def hide(rec: Recording, cells: Recordings, ns: MutableMapping[str, Any]) -> dic
         below = [r for k, r in cells.items() if k not in out and name in r.roots]
         newest = max(below, key=lambda r: r.execution.number, default=None)
         if own or newest is not None:
-            put(ns, name, newest.roots[name] if newest else owner.shadowed.get(name, MISSING))
+            if newest is None or (own and name in owner.over and newest.execution.number < owner.execution.number):
+                put(ns, name, owner.shadowed.get(name, MISSING))
+            else:
+                put(ns, name, newest.roots[name])
             hidden[name] = ns.get(name, MISSING)
     return hidden
 
@@ -68,13 +72,13 @@ def undo(rec: Recording, block: Block) -> None:
             put(block.ns, name, before)
 
 
-def below(block: Block, cells: Recordings, name: str) -> Any:
-    """The ordinary value that lay under a variable before any cell of the DAG took it."""
+def below(block: Block, cells: Recordings, name: str) -> tuple[Any, bool]:
+    """The ordinary value under a variable before any cell of the DAG took it, and whether no other cell lay between."""
     value = block.hidden.get(name, block.before.get(name, MISSING))
     for other in cells.values():
         if (name in other.roots and other.roots[name] is value) or (type(value) is Handle and value._rec is other):
-            return other.shadowed.get(name, MISSING)
-    return MISSING if type(value) is Handle else value
+            return other.shadowed.get(name, MISSING), False
+    return (MISSING, False) if type(value) is Handle else (value, value is not MISSING)
 
 
 def is_heavy(value: Any) -> bool:

@@ -33,9 +33,21 @@ class Command:
     help: str
 
 
-def run_dag(dag: Dag, parsed: opt.Parsed, *, background: bool) -> None:
+def planner_of(view: View, parsed: opt.Parsed) -> Any:
+    """The planner that `-P` names: one that is registered, else a class or object of that name in the notebook."""
+    name = parsed["planner"]
+    mine = view.shell.user_ns.get(name) if name is not None else None
+    if mine is None or not hasattr(mine, "plan"):
+        return name
+    from dagnb.planning.planner import planner_names
+
+    return name if name in planner_names() else mine
+
+
+def run_dag(view: View, dag: Dag, parsed: opt.Parsed, *, background: bool) -> None:
     """`%dag run` and `%%dag -r`: run with the planner and workers that were said, waiting unless told otherwise."""
-    dag.run(workers=parsed["workers"], planner=parsed["planner"], wait=not background, quiet=parsed["quiet"])
+    planner = planner_of(view, parsed)
+    dag.run(workers=parsed["workers"], planner=planner, wait=not background, quiet=parsed["quiet"])
     if background and not parsed["quiet"]:
         print(f"{dag.name} runs in the background; %dag wait {dag.name} waits, %dag cancel {dag.name} ends it.")  # noqa: T201
 
@@ -60,12 +72,12 @@ def _show(view: View, parsed: opt.Parsed) -> None:
 
 def _plan(view: View, parsed: opt.Parsed) -> None:
     dag = _dag(parsed)
-    plan = dag.plan(parsed["planner"], workers=parsed["workers"], seed=parsed["seed"] or 0)
+    plan = dag.plan(planner_of(view, parsed), workers=parsed["workers"], seed=parsed["seed"] or 0)
     view.show_plan(dag, plan)
 
 
-def _run(_: View, parsed: opt.Parsed) -> None:
-    run_dag(_dag(parsed), parsed, background=parsed["bg"])
+def _run(view: View, parsed: opt.Parsed) -> None:
+    run_dag(view, _dag(parsed), parsed, background=parsed["bg"])
 
 
 def _wait(_: View, parsed: opt.Parsed) -> None:

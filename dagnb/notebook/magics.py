@@ -15,7 +15,7 @@ from . import completion, display, tracebacks
 from . import options as opt
 from .body import run_body
 from .cells import CellWatch
-from .commands import call, run_dag
+from .commands import call, planner_of, run_dag
 
 
 @magics_class
@@ -52,9 +52,9 @@ class DagMagics(Magics):
         if not parsed["quiet"]:
             for note in notes:
                 print(note)  # noqa: T201 -- the output of the user's own cell
-            self.view.show(dag, planner=parsed["planner"], workers=parsed["workers"])
+            self.view.show(dag, planner=planner_of(self.view, parsed), workers=parsed["workers"])
         if parsed["run"] or parsed["bg"]:
-            run_dag(dag, parsed, background=parsed["bg"])
+            run_dag(self.view, dag, parsed, background=parsed["bg"])
 
     @no_var_expand
     @line_magic("dag")  # type: ignore[arg-type]  # see dag_cell

@@ -37,7 +37,7 @@ BROKEN_AFTER = 5
 #: Seconds after which a worker counts as well started.
 SETTLED = 10.0
 #: Seconds before the first repetition of such a start; doubled each time.
-FIRST_PAUSE = 0.05
+FIRST_PAUSE = 0.02
 #: Seconds between a polite and a forced end.
 GRACE = 1.0
 

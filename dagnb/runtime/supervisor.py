@@ -11,7 +11,6 @@ import json
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -19,66 +18,34 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Never
-from urllib.parse import urlsplit
+from typing import Any, Never
 
 import hiredis
 
-from dagnb.errors import DagnbError, StoreError, StoreUnreachableError
+from dagnb.errors import DagnbError, StoreError
 from dagnb.runtime import requests
 from dagnb.runtime.context import Context
 from dagnb.runtime.directory import RuntimeDir, take
+from dagnb.runtime.keeper import OWNER, Keeper
 from dagnb.runtime.marks import Marks
 from dagnb.runtime.presence import Presence
 from dagnb.runtime.serialize import seal, unseal
-from dagnb.runtime.server import find_binary, launch, parse_info, wait_ready
 from dagnb.runtime.slots import Command, Recovery, Slot, Slots, worker_command
-from dagnb.runtime.status import PoolStatus, RedisStatus
+from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.store import Store
-from dagnb.runtime.wire import LOST, PATIENCE, Wire
+from dagnb.runtime.wire import LOST, Wire
 from dagnb.settings import PROTOCOL, Settings
-
-if TYPE_CHECKING:
-    from dagnb.runtime.children import Child
 
 #: Hash of contexts, sealed: what a successor needs to start workers again.
 CONTEXTS, CONTEXT = "dagnb:contexts", b"context"
-#: Key of the supervisor that uses this Redis, and the seconds it counts without being renewed.
-OWNER, OWNED = "dagnb:owner", 30
 #: Seconds between two looks at who is there: a quarter of the time-out, within these bounds.
 SHORTEST_LOOK, LONGEST_LOOK = 0.05, 5.0
-#: Pauses in seconds between attempts to start a Redis that has died.
-PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
 #: Seconds to wait for the lock: somebody may be testing it.
 LOCK_PATIENCE = 1.0
-#: Seconds that a new Redis has to be up, and one that has a history to read: a gigabyte takes about ten.
-START, HISTORY = 10.0, 600.0
 #: Seconds that Redis has to write down what a live run needs.
 FAREWELL = 10.0
 
 OpenRecovery = Callable[[Wire, bytes], Recovery]
-
-
-class OwnWire(Wire):
-    """A connection to a Redis of ours: when it is lost, we are the one who starts Redis again."""
-
-    def __init__(self, path: str, revive: Callable[[], None], name: str) -> None:
-        self.revive = revive
-        super().__init__(path, name, patience=0.0)
-
-    def connect(self) -> None:
-        """(Re)connect, to a new server if the old one has ended: its sockets close a moment before it is dead."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            self.revive()
-            try:
-                super().connect()
-            except StoreUnreachableError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.005)
-            else:
-                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +61,6 @@ class Supervisor:
 
     lock: int
     secret: bytes
-    path: str
     calls: Wire
     inbox: Wire
     slots: Slots
@@ -107,8 +73,7 @@ class Supervisor:
         self.settings = settings
         self.open_recovery = open_recovery
         self.command = command
-        self.redis: Child | None = None
-        self.redis_version = ""
+        self.redis = Keeper(directory, settings, log)
         #: Why we are to end; empty: we stay.
         self.leaving = ""
         self.began = time.time()
@@ -126,10 +91,10 @@ class Supervisor:
         self.lock = lock
         self._catch_signals()
         self.secret = self.directory.make_secret()
-        self.path = self._start_redis()
-        self.calls = OwnWire(self.path, self.revive, "supervisor")
-        self.inbox = OwnWire(self.path, self.revive, "supervisor-requests")
-        self._own()
+        self.redis.start()
+        self.calls = self.redis.connect("supervisor")
+        self.inbox = self.redis.connect("supervisor-requests")
+        self.redis.claim(self.calls)
         self.slots = Slots(
             directory=self.directory,
             marks=Marks(self.directory.marks, create=True),
@@ -140,6 +105,7 @@ class Supervisor:
             stranded=self._strand,
         )
         self.presence = Presence(self.calls, self.slots)
+        self.redis.died, self.redis.back = self.presence.redis_died, self._write_state
         self._resume()
         self._listen()
         self._write_state()
@@ -157,27 +123,6 @@ class Supervisor:
 
     def _asked_to_leave(self, number: int, _frame: FrameType | None) -> None:
         self.leaving = signal.Signals(number).name
-
-    def _start_redis(self) -> str:
-        """Our own server, or the one of the setting; the path of its socket."""
-        if self.settings.redis:
-            return urlsplit(self.settings.redis).path
-        self.binary = find_binary(self.settings.redis_server)
-        if history := self.directory.has_history():
-            log("a predecessor was killed; reading what it left")
-        self.redis = launch(self.directory, self.binary)
-        patience = HISTORY if history else START
-        self.redis_version = wait_ready(self.directory, self.redis, patience)["redis_version"]
-        return str(self.directory.socket)
-
-    def _own(self) -> None:
-        """One supervisor per Redis: slots and requests of two would mix. Raises StoreUnreachableError."""
-        me = f"{socket.gethostname()}:{self.directory.path}"
-        owner = self.calls.call("GET", OWNER)
-        if owner is not None and owner.decode() != me:
-            msg = f"this Redis is in use by the background processes of {owner.decode()}\n  {self.path}\n"
-            raise StoreUnreachableError(msg + "  Give each user and host a Redis of its own, or unset DAGNB_REDIS.")
-        self.calls.call("SET", OWNER, me, "EX", OWNED)
 
     def _resume(self) -> None:
         """Fence every slot of a predecessor, and start its workers again where a run is live."""
@@ -198,9 +143,9 @@ class Supervisor:
     def _write_state(self) -> None:
         state = {
             "pid": os.getpid(),
-            "redis": self.redis.pid if self.redis else None,
-            "version": self.redis_version,
-            "socket": self.path,
+            "redis": self.redis.child.pid if self.redis.child else None,
+            "version": self.redis.version,
+            "socket": self.redis.path,
             "began": self.began,
             "protocol": PROTOCOL,
             "python": sys.executable,
@@ -239,27 +184,8 @@ class Supervisor:
         with suppress(BlockingIOError):
             while os.read(self.woken, 4096):
                 pass
-        self.revive()
+        self.redis.revive()
         self.slots.reap()
-
-    def revive(self) -> None:
-        """Start Redis again if it has ended; it reads what it remembers. Raises StoreError when that cannot be done."""
-        if self.redis is None or not self.redis.ended():
-            return
-        log(f"redis (pid {self.redis.pid}) ended: {self.redis.ending()}; starting it again")
-        self.presence.redis_died()
-        for pause in PAUSES:
-            time.sleep(pause)
-            try:
-                self.redis = launch(self.directory, self.binary)
-                wait_ready(self.directory, self.redis, HISTORY)
-            except (StoreError, OSError) as error:
-                log(str(error))
-            else:
-                self._write_state()
-                return
-        msg = f"Redis could not be started again\n  {self.directory.path}\n  What it remembers was left there."
-        raise StoreError(msg)
 
     def _strand(self, slot: Slot) -> None:
         """A slot was given up. A run that cannot end without it is ended with the reason: nobody waits for ever.
@@ -277,7 +203,7 @@ class Supervisor:
         """Who is there? Stop the workers that nobody uses, and leave when nobody is there at all."""
         timeout = self.settings.idle_timeout
         self.next_look = now + min(max(timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
-        self.calls.call("EXPIRE", OWNER, OWNED)
+        self.redis.renew(self.calls)
         unused, alone = self.presence.look(now, timeout)
         for context in unused:
             self.slots.stop(context)
@@ -384,20 +310,12 @@ class Supervisor:
 
     def status(self) -> PoolStatus:
         """What runs in the background, now."""
-        told = parse_info(self.calls.call("INFO"))
-        redis = RedisStatus(
-            pid=int(told["process_id"]),
-            version=told["redis_version"],
-            memory=int(told["used_memory"]),
-            max_memory=int(told.get("maxmemory", 0)),
-            socket=self.path,
-        )
         return PoolStatus(
             pid=os.getpid(),
             began=self.began,
             directory=str(self.directory.path),
             idle_timeout=self.settings.idle_timeout,
-            redis=redis,
+            redis=self.redis.status(self.calls),
             kernels=tuple(sorted(self.presence.kernels())),
             runs=tuple(sorted(self.presence.runs())),
             deaths=self.slots.deaths,
@@ -414,10 +332,9 @@ class Supervisor:
         unfinished = self.leaving not in {"idle", "stop"} and bool(self.presence.runs())
         log(f"leaving ({self.leaving})" + ("; a run is live: it goes on when somebody attaches" if unfinished else ""))
         self.slots.end()
-        if self.redis is not None:
-            self.redis.stop(FAREWELL if unfinished else 0.0)
-        elif not unfinished:
-            self.calls.call("DEL", OWNER, CONTEXTS)
+        if not unfinished:
+            self.calls.call("DEL", OWNER, CONTEXTS)  # it may be the Redis of somebody else
+        self.redis.stop(FAREWELL if unfinished else 0.0)
         if not unfinished:
             self.directory.clear()
 
@@ -442,8 +359,7 @@ def serve(supervisor: Supervisor, ready: int) -> int:
         started = supervisor.start()
     except Exception as error:  # noqa: BLE001  whatever it is, the kernel that waits must hear of it
         log(f"could not start: {type(error).__name__}: {error}")
-        if supervisor.redis is not None:
-            supervisor.redis.stop(1.0)
+        supervisor.redis.stop(1.0)
         _say(ready, {"error": type(error).__name__, "text": str(error)})
         return 1
     _say(ready, {})

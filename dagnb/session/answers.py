@@ -104,7 +104,7 @@ def _equal(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, _ATOMS):
         return bool(a == b)
-    from cloudpickle import dumps  # type: ignore[import-untyped]  # it has no stubs
+    from cloudpickle import dumps
 
     try:
         return bool(dumps(a) == dumps(b))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from dagnb.errors import OptionError, near
+from dagnb.errors import OptionError, PickleError, near
 from dagnb.graph.builder import GraphBuilder
 from dagnb.graph.cells import calling_frame
 
 from . import answers, lives
 from .later import not_yet
 from .names import forget
-from .observers import tell
+from .observers import OBSERVERS, tell
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph, TaskRef
@@ -81,6 +81,12 @@ class Dag:
         state = f", last run {self.last.state.value}" if self.last is not None else ""
         return f"<dag {self.name}: {n} task{'s' * (n != 1)}{state}>"
 
+    def __reduce__(self) -> NoReturn:
+        raise PickleError(
+            f"{self.name} is a DAG, which cannot travel to a worker.\n"
+            "  A task that uses it as a variable takes it along: pass the task the values that it needs."
+        )
+
     # ---- planning and running ---------------------------------------------------------------------------------------
     def plan(
         self,
@@ -101,11 +107,11 @@ class Dag:
 
         Raises PlanError, UnknownPlannerError, OptionError.
         """
-        from .plans import cluster_of, make_plan
+        from .plans import make_plan
 
         if budget is not None:
             not_yet("plan(budget=…)")
-        return make_plan(self.graph, cluster_of(workers), planner, seed=seed, options=options)
+        return make_plan(self.graph, workers, planner, seed=seed, options=options)
 
     def run(  # noqa: PLR0913 -- each says another thing about a run, by name only
         self,
@@ -140,7 +146,7 @@ class Dag:
         run = lives.begin(self, workers=workers, planner=planner, plan=plan, keep=keep, quiet=quiet)
         if wait:
             lives.finish(self, run)
-        else:
+        elif OBSERVERS:  # a run that nobody watches costs the kernel nothing
             run.on_end(lambda *_: tell("ended", self, run))
         return run
 

@@ -9,7 +9,6 @@ from dagnb.errors import OptionError
 from dagnb.settings import Settings
 
 if TYPE_CHECKING:
-    from dagnb.planning.cluster import Cluster
     from dagnb.runtime.pool import LocalPool
 
 _lock = Lock()
@@ -51,11 +50,11 @@ def want(workers: int) -> int:
     return _wanted
 
 
-def worker_count(workers: int | Cluster | None = None) -> int:
-    """How many workers an argument means; None is `%dag workers`, else the setting."""
+def worker_count(workers: object = None, settings: Settings | None = None) -> int:
+    """How many workers an argument means; None is `%dag workers`, else the setting. Raises OptionError."""
     if workers is None:
-        return _wanted or Settings.load().workers
-    return checked(workers) if isinstance(workers, int) else len(workers)
+        return _wanted or (settings or Settings.load()).workers
+    return checked(workers)
 
 
 def checked(workers: object) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from contextlib import suppress
@@ -13,7 +12,7 @@ from dagnb.trace.events import TaskState
 
 from . import engine
 from .observers import tell
-from .plans import cluster_of, make_plan
+from .plans import make_plan
 from .sources import sources
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def begin(
     if plan is not None and (planner is not None or workers is not None):
         raise OptionError("a plan already says its planner and its workers.\n  Give run() either the plan, or those.")
     if plan is None:
-        plan = make_plan(graph, cluster_of(workers), planner)
+        plan = make_plan(graph, workers, planner)
     from dagnb.runtime.run import start
 
     kept = _kept(graph, keep)
@@ -179,6 +178,8 @@ async def ended(run: Run) -> None:
 
 async def later(work: Callable[[], T]) -> T:
     """`work()` in a daemon thread: an executor's thread would hold up the end of the kernel."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 

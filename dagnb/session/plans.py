@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 from dagnb.settings import Settings
 
@@ -15,17 +16,14 @@ if TYPE_CHECKING:
     from dagnb.planning.plan import Plan
     from dagnb.planning.planner import Planner
 
-
-def cluster_of(workers: int | Cluster | None = None) -> Cluster:
-    """The cluster that `workers` means: itself, or so many equal workers on this machine. Raises OptionError."""
-    from dagnb.planning.cluster import Cluster
-
-    return workers if isinstance(workers, Cluster) else Cluster.local(engine.worker_count(workers))
+#: Graph → plans made for it, by planner's name, cluster and seed: the same question has the same answer, and a warm run
+#: of a small DAG would spend most of its time on asking again.
+_made: WeakKeyDictionary[TaskGraph, dict[tuple[str, Cluster, int], Plan]] = WeakKeyDictionary()
 
 
 def make_plan(
     graph: TaskGraph,
-    cluster: Cluster,
+    workers: int | Cluster | None = None,
     planner: object = None,
     *,
     seed: int = 0,
@@ -33,11 +31,29 @@ def make_plan(
 ) -> Plan:
     """The plan of one planner, checked and simulated.
 
-    `planner` is a name, a class or an instance; None is the setting. Raises UnknownPlannerError, OptionError for an
-    option that the planner does not have, and PlanError for a plan that does not fit.
+    workers   a Cluster, or so many equal workers on this machine; None is `%dag workers`, else the setting
+    planner   a name, a class or an instance; None is the setting
+
+    Raises UnknownPlannerError, OptionError for an option that the planner does not have or a bad number of workers, and
+    PlanError for a plan that does not fit.
     """
+    from dagnb.planning.cluster import Cluster
+
+    settings = Settings.load()
+    cluster = workers if isinstance(workers, Cluster) else Cluster.local(engine.worker_count(workers, settings))
+    spec = settings.planner if planner is None else planner
+    if options or not isinstance(spec, str):
+        return _plan(graph, cluster, spec, seed, options or {})
+    plans = _made.setdefault(graph, {})
+    key = (spec, cluster, seed)
+    if key not in plans:
+        plans[key] = _plan(graph, cluster, spec, seed, {})
+    return plans[key]
+
+
+def _plan(graph: TaskGraph, cluster: Cluster, spec: object, seed: int, options: Mapping[str, Any]) -> Plan:
     from dagnb.planning.estimator import estimate
     from dagnb.planning.planner import find_planner, run_planner
 
-    spec = cast("str | Planner | type", Settings.load().planner if planner is None else planner)
-    return run_planner(find_planner(spec, defaults={"seed": seed}, **(options or {})), graph, cluster, estimate(graph))
+    planner = find_planner(cast("str | Planner | type", spec), defaults={"seed": seed}, **options)
+    return run_planner(planner, graph, cluster, estimate(graph))

@@ -117,6 +117,18 @@ def statements(cell: str) -> list[str]:
     return [ast.unparse(s) for s in ast.parse(cell.partition("\n")[2]).body]
 
 
+def data_of(cells: list[str]) -> set[str]:
+    """Variables that hold ordinary data at some time."""
+    nodes = [n for c in cells for n in ast.walk(ast.parse(c.partition("\n")[2] if is_wiring(c) else c))]
+    plain = [
+        (n.targets[0].id, n.value) for n in nodes if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)
+    ]
+    data: set[str] = set()
+    for _ in plain:  # `a = c` hands data on
+        data |= {n for n, v in plain if isinstance(v, ast.Constant) or (isinstance(v, ast.Name) and v.id in data)}
+    return data
+
+
 def is_wiring(cell: str) -> bool:
     return cell.startswith("%%dag")
 
@@ -143,8 +155,7 @@ def test_any_history_and_run_all_is_restart_and_run_all(cells: list[str], histor
     i = again % len(cells)
     kernel.ok(f"c{i}", cells[i])
     if kernel.content != want and is_wiring(cells[i]):  # II
-        data = {n for c in cells if not is_wiring(c) and c[0] != "@" for n in body_of(c).stored}
-        assert kernel.notes or data & set(body_of(cells[i]).order)  # ordinary data is read now, as in any cell
+        assert kernel.notes or data_of(cells) & set(body_of(cells[i]).order)  # data is read now, as in any cell
 
 
 def gives(lines: str) -> set[str]:

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.notebook import kernel as kernels
 from tests.notebook.kernel import VIEW, Kernel
 
 ETL = "%%dag etl\nparts = [nap(i) for i in range(3)]\ntotal = add(*parts)"
@@ -73,6 +74,25 @@ def test_running_a_cell_again_changes_nothing(kernel):
         assert again.text == "", f"{cell}: nothing moved, so nothing is said"
     assert kernel.run(graph.replace(", etl.graph.where", "")).text == once
     assert "In[" in kernel.run(graph).text
+
+
+def test_restart_and_run_all_gives_the_same(kernel):
+    page = {
+        "B": "%%dag etl --quiet\nraw = [nap(i) for i in range(3)]",
+        "C": "%%dag etl --quiet\nout = [add(x, 1) for x in raw]",
+        "D": "%%dag etl --quiet\nend = add(*out)\nend = add(end)",
+    }
+    kernel.run(page["B"].replace("3", "5"), "B")
+    for cell in ("C", "D", "B"):
+        kernel.run(page[cell].replace("3", "4"), cell)
+    kernel.run("%%dag etl --quiet\nout = nap(8)", "X")
+    kernel.run("0", "Y", deleted=["X"])
+    facts = "etl.graph.fingerprint, etl.graph.keys, [str(a) for a in etl.graph.calls.args]"
+    with kernels.kernel() as restarted:
+        restarted.run(kernels.SETUP, "A")
+        for one in (kernel, restarted):
+            assert [one.run(code, cell).status for cell, code in page.items()] == ["ok"] * 3
+        assert kernel.run(facts).text == restarted.run(facts).text != ""
 
 
 def test_a_value_stays_while_its_cell_says_the_same(kernel):

@@ -255,6 +255,17 @@ def test_plan_takes_planner_and_workers(nb):
     assert nb.ok("etl.plan('heft', workers=3).planner").endswith("'heft'\n")
 
 
+def test_a_planner_of_the_notebook_by_its_name(nb):
+    nb.ok(
+        "class Mine:\n    def plan(self, graph, cluster, estimates, /):\n"
+        "        return dagnb.Plan.build(graph, cluster, estimates, worker=[0] * len(graph), sequence=range(len(graph)))"
+    )
+    nb.ok("%%dag etl\nx = load(1)")
+    assert "on 3 workers" in nb.ok("%dag plan -P Mine -w 3")
+    nb.ok("%%dag etl -P Mine\nx = load(1)")
+    nb.ok("heft = 3\n%dag plan -P heft")
+
+
 def test_a_declared_forecast_has_seconds(nb):
     nb.ok("%%dag etl\nx = load.options(est='2s')(1)\ny = add.options(est=1)(x)")
     assert "declared forecast 3 s on 2 workers · best possible 3 s" in nb.ok("%dag plan -w 2")

@@ -30,7 +30,7 @@ sys.path.append(ROOT)
 from dagnb.runtime.marks import Marks
 from dagnb.runtime.wire import Wire
 slot, epoch, directory = sys.argv[1:4]
-wire = Wire(directory + "/r.sock", name="worker-" + slot)
+wire = Wire(directory + "/r.sock")
 wire.call("RPUSH", "test:seen", "%s %s %s %s" % (slot, epoch, os.getcwd(), os.environ.get("COLOUR", "")))
 signal.signal(signal.SIGINT, signal.default_int_handler if os.environ.get("SOFT") else signal.SIG_IGN)
 if os.path.exists(os.environ.get("BAD_START", "")):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import threading
 import time
 from pathlib import Path
@@ -225,7 +226,7 @@ def _batch(task: int, worker: int, what: str, at: float) -> Batch:
     return run._batches[0]
 
 
-# --- one fixture keeps Python and TypeScript in step --------------------------------------------------------------------
+# --- one fixture keeps Python and TypeScript in step ---------------------------------------------------------------
 
 
 def conversation() -> dict[str, Any]:
@@ -239,7 +240,8 @@ def conversation() -> dict[str, Any]:
     workers = (WorkerId("w0"), WorkerId("w1"))
     plan = Plan(
         tuple(Assignment(workers[w], i) for i, w in enumerate((0, 0, 1, 1))),
-        planner="heft", workers=workers, makespan=4.0, lower_bound=3.5, timeline=planned, graph_fingerprint=graph.fingerprint,
+        planner="heft", workers=workers, makespan=4.0, lower_bound=3.5, timeline=planned,
+        graph_fingerprint=graph.fingerprint,
     )  # fmt: skip
     picture = Picture(graph, plan)
     picture.drawn = _drawn(graph)
@@ -247,7 +249,7 @@ def conversation() -> dict[str, Any]:
     said: list[dict[str, Any]] = []
 
     def note(content: dict[str, Any], buffers: list[bytes]) -> None:
-        expected = {name: [None if x != x else x for x in getattr(timeline, name).tolist()] for name in COLUMNS}
+        expected = {name: [None if math.isnan(x) else x for x in getattr(timeline, name).tolist()] for name in COLUMNS}
         expected["worker"] = [NO_WORKER if w < 0 else w for w in expected["worker"]]
         said.append({"content": content, "buffers": [base64.b64encode(b).decode() for b in buffers], "live": expected})
 

@@ -1,0 +1,135 @@
+"""The Redis of one supervisor: started, started again when it has died, and used by nobody else."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from dagnb.errors import StoreError, StoreUnreachableError
+from dagnb.runtime.server import find_binary, launch, parse_info, wait_ready
+from dagnb.runtime.status import RedisStatus
+from dagnb.runtime.wire import PATIENCE, Wire
+
+if TYPE_CHECKING:
+    from dagnb.runtime.children import Child
+    from dagnb.runtime.directory import RuntimeDir
+    from dagnb.runtime.server import Binary
+    from dagnb.settings import Settings
+
+#: Key of the supervisor that uses this Redis, and the seconds it counts without being renewed.
+OWNER, OWNED = "dagnb:owner", 30
+#: Pauses in seconds between attempts to start a Redis that has died.
+PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
+#: Seconds that a new Redis has to be up, and one that has a history to read: a gigabyte takes about ten.
+START, HISTORY = 10.0, 600.0
+
+
+class OwnWire(Wire):
+    """A connection to a Redis of ours: when it is lost, we are the one who starts Redis again."""
+
+    def __init__(self, path: str, revive: Callable[[], None], name: str) -> None:
+        self.revive = revive
+        super().__init__(path, name, patience=0.0)
+
+    def connect(self) -> None:
+        """(Re)connect, to a new server if the old one has ended: its sockets close a moment before it is dead."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            self.revive()
+            try:
+                super().connect()
+            except StoreUnreachableError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.005)
+            else:
+                return
+
+
+class Keeper:
+    """Our own server, or a claim on the one of the setting `redis`."""
+
+    path: str
+    binary: Binary
+
+    def __init__(self, directory: RuntimeDir, settings: Settings, log: Callable[[str], None]) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.log = log
+        #: The process, None when it is not ours.
+        self.child: Child | None = None
+        self.version = ""
+        #: Called before a Redis that has died is started again.
+        self.died: Callable[[], None] = lambda: None
+        #: Called after that.
+        self.back: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Have a server. Raises StoreUnreachableError or StoreVersionError."""
+        if self.settings.redis:
+            self.path = urlsplit(self.settings.redis).path
+            return
+        self.path = str(self.directory.socket)
+        self.binary = find_binary(self.settings.redis_server)
+        history = self.directory.has_history()
+        if history:
+            self.log("a predecessor was killed; reading what it left")
+        self._launch(HISTORY if history else START)
+
+    def _launch(self, patience: float) -> None:
+        self.child = launch(self.directory, self.binary)
+        self.version = wait_ready(self.directory, self.child, patience)["redis_version"]
+
+    def revive(self) -> None:
+        """Start it again if it has ended; it reads what it remembers. Raises StoreError when that cannot be done."""
+        if self.child is None or not self.child.ended():
+            return
+        self.log(f"redis (pid {self.child.pid}) ended: {self.child.ending()}; starting it again")
+        self.died()
+        for pause in PAUSES:
+            time.sleep(pause)
+            try:
+                self._launch(HISTORY)
+            except (StoreError, OSError) as error:
+                self.log(str(error))
+            else:
+                self.back()
+                return
+        msg = f"Redis could not be started again\n  {self.directory.path}\n  What it remembers was left there."
+        raise StoreError(msg)
+
+    def connect(self, name: str) -> OwnWire:
+        """A connection that brings Redis back where needed."""
+        return OwnWire(self.path, self.revive, name)
+
+    def claim(self, wire: Wire) -> None:
+        """One supervisor per Redis: slots and requests of two would mix. Raises StoreUnreachableError."""
+        me = f"{socket.gethostname()}:{self.directory.path}"
+        owner = wire.call("GET", OWNER)
+        if owner is not None and owner.decode() != me:
+            msg = f"this Redis is in use by the background processes of {owner.decode()}\n  {self.path}\n"
+            raise StoreUnreachableError(msg + "  Give each user and host a Redis of its own, or unset DAGNB_REDIS.")
+        wire.call("SET", OWNER, me, "EX", OWNED)
+
+    def renew(self, wire: Wire) -> None:
+        """Say that we are still here."""
+        wire.call("EXPIRE", OWNER, OWNED)
+
+    def status(self, wire: Wire) -> RedisStatus:
+        """The server as it is now."""
+        told = parse_info(wire.call("INFO"))
+        return RedisStatus(
+            pid=int(told["process_id"]),
+            version=told["redis_version"],
+            memory=int(told["used_memory"]),
+            max_memory=int(told.get("maxmemory", 0)),
+            socket=self.path,
+        )
+
+    def stop(self, patience: float) -> None:
+        """End our own server; SIGKILL after `patience` seconds."""
+        if self.child is not None:
+            self.child.stop(patience)
