@@ -57,7 +57,7 @@ notebooks: $(VENV)/.dev  ## execute the example notebooks and keep what they sho
 	@$(BIN)/python .ci/notebooks.py notebooks/*.ipynb
 
 bench: $(VENV)/.dev  ## dagnb against its peers, in one run
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python benchmarks/engine.py $(ARGS)
 
 clean:  ## remove what was built, .venv included
 	@rm -rf build dist $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

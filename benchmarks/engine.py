@@ -2,9 +2,12 @@
 
     python benchmarks/engine.py [P1 P3 P4 P7 P8] [--rounds 5]
 
-P1  no-op makespan, from `dag.run()` on a freshly built DAG (assembling, planning and packing included) to its value in hand;
-    Dask: `client.get` of a ready-made graph. P3  the same with a round trip forced for every task. P4  perfect packing ÷
-    measured, tasks of 10 ms. P7  a two-task DAG again and again. P8  a fresh process, its first DAG of three tasks.
+P1  no-op makespan, from `dag.run()` on a freshly built DAG (assembling, planning and packing included) to its value
+    in hand; Dask: `client.get` of a ready-made graph
+P3  the same with a round trip forced for every task
+P4  perfect packing ÷ measured, tasks of 10 ms
+P7  a two-task DAG again and again
+P8  a fresh process, its first DAG of three tasks
 
 Both sides have two workers of one thread. All guarantees of dagnb are on: append-only file, signatures, fencing.
 """

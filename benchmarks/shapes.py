@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagnb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Graph = dict[str, Any]
 

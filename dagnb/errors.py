@@ -27,7 +27,10 @@ from __future__ import annotations
 import linecache
 import sys
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 #: Where this package lies: frames from here are never shown to the user.
 HERE = str(Path(__file__).resolve().parent)

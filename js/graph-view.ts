@@ -212,7 +212,8 @@ export class GraphView implements View {
   }
 
   private away(a: number, b: number): number {
-    return Math.abs(this.graph.y[a] - this.graph.y[b]);
+    const { x, y } = this.graph;
+    return Math.abs(x[a] - x[b]) + Math.abs(y[a] - y[b]);
   }
 
   /** The next task up or down in the same column. */

@@ -7,13 +7,15 @@ no reader ever needs to sort. Dependencies are kept as CSR arrays (`dep_start`, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Ints = NDArray[np.int32]
 Offsets = NDArray[np.int64]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .execute import awaited
 from .serialize import loads
 from .templates import shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
 

@@ -1,13 +1,14 @@
 """A worker's numbered conversation with Redis: one request outstanding, sent again as the same bytes after any loss.
 
-The script answers a repeated number from its memory, so that nothing happens twice. A worker that was declared dead (its epoch
-is gone), or whose acknowledged requests Redis has lost, leaves at once; its slot is recovered.
+The script answers a repeated number from its memory, so that nothing happens twice. A worker that was declared dead
+(its epoch is gone), or whose acknowledged requests Redis has lost, leaves at once; its slot is recovered.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -40,13 +41,14 @@ class Conversation:
         self.number += 1
         words = ("EVALSHA", self.digest, 2, *keys, head[0], self.epoch, self.number, *head[1:], *tail)
         self.request = pack(words)
-        try:
+        with suppress(OSError):  # `read` finds out and sends again
             self.wire.socket.sendall(self.request)
-        except OSError:
-            pass  # `read` finds out and sends again
 
     def read(self) -> list[Any]:
-        """The answer to what was sent. Leaves the process when the answer says so. Raises hiredis.ReplyError when Redis refuses."""
+        """The answer to what was sent. Leaves the process when the answer says so.
+
+        Raises hiredis.ReplyError when Redis refuses.
+        """
         while True:
             try:
                 answer: list[Any] = self.wire.read()

@@ -22,17 +22,20 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagnb.errors import RuntimeDirError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Longest path of a unix socket in bytes; Redis cuts a longer one silently, and the socket then lies elsewhere.
 LONGEST_SOCKET = 100
 
-#: Seconds to wait for a lock that others hold for moments only.
-PATIENCE = 10.0
+#: Seconds to wait for a lock that others hold for moments only, or for as long as a supervisor takes to start.
+PATIENCE = 15.0
 
 ADVICE = "Set DAGNB_RUNTIME_DIR to a short path of yours that can be written, such as /tmp/dagnb-me."
 

@@ -6,15 +6,18 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagnb.errors import DagnbError
 from dagnb.runtime.directory import RuntimeDir, is_taken
 from dagnb.runtime.server import check_address, find_binary, free_memory
 from dagnb.settings import Settings, hide_password
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Bytes of /dev/shm below which large values go to Redis instead of shared memory; containers often give 64 MB.
 SMALL_SHM = 256 << 20

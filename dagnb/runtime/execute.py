@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import sys
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import HERE
 
 from .serialize import dumps, seal
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 #: Characters kept of the output of one task: the first and the last half of them.
 OUTPUT = 64_000

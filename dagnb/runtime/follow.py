@@ -76,23 +76,29 @@ class Follower:
     def _live(self) -> None:
         """Until the run has ended and everything was told."""
         run, hub = self.run, self.run.hub
-        while not self._closed:
+        while self._wanted():
             try:
                 wire = hub.pool.wire()
-                while not self._closed and (self._listeners or self._endings):
-                    hub.await_events(wire, run.id, self._after)
-                    time.sleep(GATHER)
-                    self._pump()
-                wire.close()
+                try:
+                    while self._wanted():
+                        hub.await_events(wire, run.id, self._after)
+                        time.sleep(GATHER)
+                        self._pump()
+                finally:
+                    wire.close()
             except LOST:
                 time.sleep(0.05)
             except DagnbError:
                 log.exception("the run %s cannot be followed any longer", run.id)
-                break
-            with self._lock:
-                if not self._closed and not self._listeners and not self._endings:
-                    self._thread = None
-                    return
+                return
+
+    def _wanted(self) -> bool:
+        """Whether this thread has still somebody to tell; if not, the next listener starts another."""
+        with self._lock:
+            wanted = not self._closed and bool(self._listeners or self._endings)
+            if not wanted:
+                self._thread = None
+            return wanted
 
     def _pump(self) -> None:
         """Fold what is new and tell the listeners; after the end, close."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,6 +13,8 @@ from dagnb.runtime.status import RedisStatus
 from dagnb.runtime.wire import PATIENCE, Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dagnb.runtime.children import Child
     from dagnb.runtime.directory import RuntimeDir
     from dagnb.runtime.server import Binary

@@ -1,8 +1,9 @@
 """One worker inside one run: claim, run what is ready here, commit, give away, until the run ends.
 
-Coordinate only what must be coordinated. A task whose parents all ran here runs here without a round trip; what is finished
-stays *uncommitted* until somebody else needs it, a long task begins, or COMMIT has passed. Everything this worker owns and has
-not committed is one list in Redis (`own`): that list is the whole recovery state (ARCHITECTURE.md, "Sync and recover").
+Coordinate only what must be coordinated. A task whose parents all ran here runs here without a round trip; what is
+finished stays *uncommitted* until somebody else needs it, a long task begins, or COMMIT has passed. Everything this
+worker owns and has not committed is one list in Redis (`own`): that list is the whole recovery state (ARCHITECTURE.md,
+"Sync and recover").
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 #: Mean ns per task from which each is reported before the next is begun, and one is fetched ahead.
 MEDIUM = SYNC // 20
-#: What is known of a function's duration: below SYNC; the same, but its last call was not; nothing yet; above SYNC; so long
-#: that nothing should wait behind it. From UNKNOWN on it is announced before it runs.
+#: What is known of a function's duration: below SYNC; the same, but its last call was not; nothing yet; above SYNC; so
+#: long that nothing should wait behind it. From UNKNOWN on it is announced before it runs.
 SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
 #: On the page of marks: no task runs.
 NOBODY = (1 << 64) - 1
@@ -99,8 +100,8 @@ class Loop:
             self.mark = now()
         self.desk.learn(self.graph.hashes, self.pace, self.total // self.ran if self.ran else 0)
 
-    # ---- run what is ready ---------------------------------------------------------------------------------------------
-    def _work(self) -> bool:
+    # ---- run what is ready ------------------------------------------------------------------------------------------
+    def _work(self) -> bool:  # noqa: C901, PLR0912, PLR0915  one frame: a call per step would double its cost
         """Run tasks until none is ready or it is time to sync; True when the run has ended.
 
         The hot path: a no-op task costs about 3 µs here, so that names are bound once and rare things stand elsewhere.
@@ -177,7 +178,7 @@ class Loop:
             pace[function] = SLOW
 
     def _announce(self, task: int) -> bool:
-        """Before a task that is long or was never seen: commit, say that it begins, give away what would wait behind it."""
+        """Before a task that is long or was never seen: commit, say that it begins, give away what would wait."""
         if self.pending and self.absorb():
             return True
         graph, ready = self.graph, self.ready
@@ -220,19 +221,19 @@ class Loop:
                 data = self.desk.shelf.get(held)
                 if data is None:
                     self.doomed()
-                held = self.values[d] = Encoded(data or b"")
+                self.values[d] = Encoded(data or b"")
             alone = graph.cstarts[d + 1] - graph.cstarts[d] == 1
-            inputs[k] = copy_of(held, alone=alone, last=heavy.get(d, 0) == 1)
+            inputs[k] = copy_of(self.values[d], alone=alone, last=heavy.get(d, 0) == 1)
 
     def doomed(self) -> None:
-        """What should be there is not: either this worker was fenced or Redis went back; the next sync tells and leaves."""
+        """What should be there is not: this worker was fenced, or Redis went back; the next sync tells and leaves."""
         if self.pending:
             self.absorb()
         self.outbox.flush(now())
         self.absorb()
 
-    # ---- what follows from a result ------------------------------------------------------------------------------------
-    def _done(self, task: int, value: Any, start: int, fetched: int, end: int) -> None:  # noqa: PLR0913  the hot path
+    # ---- what follows from a result ---------------------------------------------------------------------------------
+    def _done(self, task: int, value: Any, start: int, fetched: int, end: int) -> None:
         graph, outbox = self.graph, self.outbox
         self.values[task] = value
         zero = self.submitted
@@ -315,7 +316,7 @@ class Loop:
                     outbox.records.append(skip)
                     todo.append(child)
 
-    # ---- what comes in -------------------------------------------------------------------------------------------------
+    # ---- what comes in ----------------------------------------------------------------------------------------------
     def absorb(self) -> bool:
         """Take the answer to the last sync; True when the run has ended."""
         self.pending = False

@@ -1,4 +1,4 @@
-"""What a worker has to say in its next sync: finished tasks and their values, counters, surplus, events, its own list."""
+"""What a worker has to say in its next sync: finished tasks and their values, counters, surplus, events, its list."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Outbox:
         self.flying: list[int] = []  # frontier of the commit that is not acknowledged
         self.sent = 0
 
-    # ---- gather --------------------------------------------------------------------------------------------------------
+    # ---- gather -----------------------------------------------------------------------------------------------------
     def note_output(self, task: int) -> None:
         """What the task printed goes with the next commit."""
         import json
@@ -65,13 +65,13 @@ class Outbox:
         data = dumps(value)
         if len(data) > INLINE:
             remote = desk.shelf.put(task, data, kept=KEPT)
-            self.payloads += remote.keys()
+            self.payloads += remote.names
             content = b"R" + dumps((remote.key, remote.chunks, remote.size))
         else:
             content = b"V" + data
         self.kept.append((task, seal(desk.secret, f"keep:{run}:{task}".encode(), content)))
 
-    # ---- decide --------------------------------------------------------------------------------------------------------
+    # ---- decide -----------------------------------------------------------------------------------------------------
     def _commits(self, tick: int, mean: float, *, must: bool) -> bool:
         loop = self.loop
         if not self.done:
@@ -97,7 +97,7 @@ class Outbox:
             return 0
         return some if loop.ran or loop.guess else 1
 
-    # ---- send ----------------------------------------------------------------------------------------------------------
+    # ---- send -------------------------------------------------------------------------------------------------------
     def flush(
         self, tick: int, *, dry: bool = False, prefetch: bool = False, begins: int | None = None, clear: bool = False
     ) -> None:
@@ -168,7 +168,7 @@ class Outbox:
         """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
         loop = self.loop
         ready, by_rank, place = loop.ready, loop.graph.by_rank, loop.graph.place
-        if len(ready) < 2 or not (clear or (loop.idle and len(ready) * mean > WORTH)):  # noqa: PLR2004  one and another
+        if len(ready) < 2 or not (clear or (loop.idle and len(ready) * mean > WORTH)):
             return []
         ready.sort()
         stays = 1 if clear else -(-len(ready) // 2)
@@ -193,8 +193,8 @@ class Outbox:
     def _decrements(self, tail: list[Word]) -> bytes:
         """Counters of children that wait for more fall by what happened here since the last commit.
 
-        They are counted here further: if all parents turn out to run here, the child does too, and its counter never reaches
-        zero. Not so if a value that it needs is large, because that is freed once it is committed.
+        They are counted here further: if all parents turn out to run here, the child does too, and its counter never
+        reaches zero. Not so if a value that it needs is large, because that is freed once it is committed.
         """
         loop = self.loop
         have, need, place, reported, heavy = loop.have, loop.need, loop.graph.place, self.counted, loop.heavy
@@ -259,7 +259,7 @@ class Outbox:
         result: Any = Encoded(data)
         if len(data) > INLINE:
             result = self.loop.desk.shelf.put(task, data)
-            self.payloads += result.keys()
+            self.payloads += result.names
         self._uploaded(task, (now() - began) * 1e-9, len(data))
         return result
 

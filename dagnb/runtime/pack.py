@@ -1,9 +1,9 @@
 """A graph and its plan, compiled once into the few packed arrays that workers run.
 
-What travels, for n tasks and m dependencies: four u32 arrays for the topology (both directions, so that no worker has to turn
-it round), function and template numbers, constants in one pickle, and the hash of every distinct function; the functions
-themselves are stored once each. A *template* says how the arguments of a call are put together; equal templates are shared,
-so that 10,000 calls `clean(x)` have one (`dagnb.runtime.templates`).
+What travels, for n tasks and m dependencies: four u32 arrays for the topology (both directions, so that no worker has
+to turn it round), function and template numbers, constants in one pickle, and the hash of every distinct function; the
+functions themselves are stored once each. A *template* says how the arguments of a call are put together; equal
+templates are shared, so that 10,000 calls `clean(x)` have one (`dagnb.runtime.templates`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from .serialize import ATOMS, dumps
 from .templates import CONST, FROZEN, Template
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
 
@@ -55,8 +56,11 @@ class Package:
 def pack(
     graph: TaskGraph, plan: Plan, sources: Mapping[str, str], *, kept: frozenset[int], single: bool = False
 ) -> Package:
-    """Compile. `sources` are the texts of notebook cells by file name, for tracebacks; `kept` are tasks whose values stay;
-    `single` forces a round trip for every task (benchmarks of coordination).
+    """Compile.
+
+    sources   texts of notebook cells by file name, for tracebacks
+    kept      tasks whose values outlive the run
+    single    a round trip for every task, to measure coordination
 
     Raises PickleError naming the task and the argument or variable that cannot travel.
     """
@@ -125,7 +129,7 @@ def _order(graph: TaskGraph, plan: Plan) -> tuple[Any, Any]:
 def _functions(graph: TaskGraph) -> dict[str, bytes]:
     """Hash → pickled function, in the order of function numbers."""
     calls = graph.calls
-    assert calls is not None  # noqa: S101  for the type checker: `pack` has refused a trace
+    assert calls is not None
     found: dict[str, bytes] = {}
     for number, function in enumerate(calls.functions):
         try:
@@ -133,7 +137,8 @@ def _functions(graph: TaskGraph) -> dict[str, bytes]:
         except PickleError as error:
             task = int(np.flatnonzero(calls.function == number)[0])
             name = getattr(function, "__name__", "function")
-            msg = f"{name}() cannot be sent to a worker: {error}{_line(graph, task)}\n  Make what it uses inside the function, or pass it as an argument."
+            advice = "Make what it uses inside the function, or pass it as an argument."
+            msg = f"{name}() cannot be sent to a worker: {error}{_line(graph, task)}\n  {advice}"
             raise PickleError(msg) from error
         # the number keeps apart two functions of equal bytes: positions are what tasks refer to
         found[hashlib.sha256(data + b"%d" % number).hexdigest()[:32]] = data
@@ -147,7 +152,7 @@ def _line(graph: TaskGraph, task: int) -> str:
 def _templates(graph: TaskGraph) -> tuple[list[Template], bytes, list[tuple[Any, ...]]]:
     """Distinct templates, the number of its template for every task (u32), its constants for every task."""
     calls = graph.calls
-    assert calls is not None  # noqa: S101  as above
+    assert calls is not None
     starts, deps = graph.dep_start.tolist(), graph.deps.tolist()
     numbers: dict[Template, int] = {}
     template_of: list[int] = []
@@ -173,7 +178,7 @@ def _templates(graph: TaskGraph) -> tuple[list[Template], bytes, list[tuple[Any,
 
 def _flat(args: tuple[Any, ...], deps: list[int], low: int) -> tuple[Template, tuple[Any, ...]] | None:
     """The common case, several times faster: whole values and atoms only, a handful of each."""
-    if len(args) > 8:  # noqa: PLR2004  looking a dependency up one by one would be slow
+    if len(args) > 8:
         return None
     items, constants = [], []
     for value in args:
@@ -250,12 +255,14 @@ class _Reader:
             bare_dict = copy.copy(value)
             for key in value:
                 dict.__setitem__(bare_dict, key, None)
-            return ("items", self._freeze(bare_dict), tuple(map(self.item, value)), tuple(map(self.item, value.values())))
+            frozen = self._freeze(bare_dict)  # first: constants are read in this order
+            keys = tuple(map(self.item, value))
+            return ("items", frozen, keys, tuple(map(self.item, value.values())))
         if isinstance(value, list):
             bare_list = copy.copy(value)
             list.__setitem__(bare_list, slice(None), [])
             return ("elements", self._freeze(bare_list), tuple(map(self.item, value)))
-        make = type(value)._make if hasattr(value, "_make") else type(value)  # noqa: SLF001  a named tuple's public name
+        make = type(value)._make if hasattr(value, "_make") else type(value)
         return ("like", self._freeze(make), tuple(map(self.item, value)))
 
     def _freeze(self, value: Any) -> int:
@@ -265,7 +272,9 @@ class _Reader:
                 known = self.frozen[id(value)] = (value, dumps(value))
             except PickleError as error:
                 graph, task = self.graph, self.task
-                msg = f"an argument of {graph.keys[task]} cannot be sent to a worker: {error}.{_line(graph, task)}\n  Make it inside the task, or pass what it is made from."
+                advice = "Make it inside the task, or pass what it is made from."
+                where = f"{error}.{_line(graph, task)}"
+                msg = f"an argument of {graph.keys[task]} cannot be sent to a worker: {where}\n  {advice}"
                 raise PickleError(msg) from error
         self.constants.append(known[1])
         return FROZEN

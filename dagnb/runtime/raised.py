@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import TaskError, WorkerLostError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .failures import TaskFailure
     from .run import Run
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Lock
 from time import monotonic
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any
@@ -26,7 +24,6 @@ from dagnb.errors import (
 )
 from dagnb.graph.graph import TaskRef
 from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
-from dagnb.trace.timeline import Timeline
 
 from .failures import TaskFailure, TaskLog, read_failure, whole_run
 from .follow import Follower
@@ -34,8 +31,11 @@ from .hub import Hub
 from .pack import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
+    from dagnb.trace.timeline import Timeline
 
     from .pool import LocalPool
 
@@ -61,7 +61,7 @@ class Ending:
     reason: str = ""
 
 
-def start(  # noqa: PLR0913  each says something else about a run
+def start(
     graph: TaskGraph,
     plan: Plan,
     pool: LocalPool,
@@ -102,7 +102,7 @@ def _new_id() -> str:
 class Run:
     """One execution of a graph. An `EventSource`. Safe to use from any thread."""
 
-    def __init__(self, run: str, graph: TaskGraph, plan: Plan, hub: Hub, submitted: int, kept: frozenset[int]) -> None:  # noqa: PLR0913
+    def __init__(self, run: str, graph: TaskGraph, plan: Plan, hub: Hub, submitted: int, kept: frozenset[int]) -> None:
         self.id, self.graph, self.plan, self.hub = run, graph, plan, hub
         self.submitted, self.kept = submitted, kept
         self.params: dict[str, Any] = {}
@@ -116,7 +116,7 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.graph.name}: {self.state}>"
 
-    # ---- how it stands -------------------------------------------------------------------------------------------------
+    # ---- how it stands ----------------------------------------------------------------------------------------------
     @property
     def state(self) -> RunState:
         """Asked of the store while the run goes on."""
@@ -129,8 +129,8 @@ class Run:
         if self.ending is None:
             facts = self.hub.store.facts(self.id)
             if facts is None:
-                msg = f"the store lost this run of {self.graph.name}: Redis was restarted without its data.\n  Run it again."
-                raise RunError(msg)
+                msg = f"the store lost this run of {self.graph.name}: Redis was restarted without its data."
+                raise RunError(msg + "\n  Run it again.")
             if facts.ended is not None:
                 self.ending = Ending(RunState(facts.state), facts.ended - self.submitted * 1e-9, facts.reason)
         return self.ending is not None
@@ -154,7 +154,7 @@ class Run:
             self.hub.pool.cancel(self.id)
         self.look()
 
-    # ---- what happened -------------------------------------------------------------------------------------------------
+    # ---- what happened ----------------------------------------------------------------------------------------------
     @property
     def timeline(self) -> Timeline:
         """Everything that is known now."""
@@ -189,7 +189,7 @@ class Run:
         records["worker"] = CLIENT
         return Batch(COMMIT, CLIENT, records)
 
-    # ---- values and failures -------------------------------------------------------------------------------------------
+    # ---- values and failures ----------------------------------------------------------------------------------------
     def __getitem__(self, name: str) -> Any:
         """`run["report"]`: the value of a node by its name."""
         return self.result(name)
@@ -210,8 +210,8 @@ class Run:
     def result(self, name: str | TaskRef, timeout: float | None = None) -> Any:
         """The value of a node, waited for.
 
-        Raises TaskError, SkippedError or CancelledError when there is none, NotRunError when it was not kept, TimeoutError
-        after `timeout` seconds.
+        Raises TaskError, SkippedError or CancelledError when there is none, NotRunError when it was not kept,
+        TimeoutError after `timeout` seconds.
         """
         ref = self.ref(name)
         limit = None if timeout is None else monotonic() + timeout
@@ -241,8 +241,8 @@ class Run:
         except SignatureError:
             raise
         except Exception as error:
-            msg = f"the value of {key} cannot be opened here: {type(error).__name__}: {error}\n  Is a package missing in this kernel?"
-            raise PickleError(msg) from error
+            msg = f"the value of {key} cannot be opened here: {type(error).__name__}: {error}"
+            raise PickleError(msg + "\n  Is a package missing in this kernel?") from error
         if there:
             self._values[task] = value
         return there, value

@@ -1,17 +1,21 @@
 """Bytes that travel: signed, and pickled in a way that notebook code survives.
 
-Whoever writes to the store could run code in the workers, so that nothing is unpickled before its HMAC-SHA256 is verified.
-The signature covers a *purpose* (kind of payload, run, name) beside the bytes: a value of one run is refused in another.
+Whoever writes to the store could run code in the workers, so that nothing is unpickled before its HMAC-SHA256 is
+verified. The signature covers a *purpose* (kind of payload, run, name) beside the bytes: a value of one run is refused
+in another.
 """
 
 from __future__ import annotations
 
 import hmac
 import pickle
-from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import PickleError, SignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Bytes of an HMAC-SHA256 digest.
 MAC = 32
@@ -26,11 +30,11 @@ def seal(secret: bytes, purpose: bytes, data: bytes) -> bytes:
 
 
 def unseal(secret: bytes, purpose: bytes, data: bytes) -> memoryview:
-    """What was sealed, without a copy. Raises SignatureError when it was not sealed with this secret for this purpose."""
+    """What was sealed, without a copy. Raises SignatureError when this secret did not seal it for this purpose."""
     view = memoryview(data)
     if len(view) < MAC or not hmac.compare_digest(view[:MAC], _mac(secret, purpose, view[MAC:])):
         msg = (
-            f"a payload ({purpose.decode(errors='replace')}) is not signed with this user's secret; it was not opened.\n"
+            f"a payload ({purpose.decode(errors='replace')}) is not signed with this user's secret, and not opened.\n"
             "  Somebody else wrote to this Redis, or its runtime directory was replaced: restart with `%dag workers 0`."
         )
         raise SignatureError(msg)
@@ -51,12 +55,10 @@ def dumps(value: Any) -> bytes:
 
     Raises PickleError, which names the part that cannot travel.
     """
-    try:
+    with suppress(Exception):  # whatever a user's __reduce__ raises, cloudpickle gets its try
         data = pickle.dumps(value, 5)
         if b"__main__" not in data:
             return data
-    except Exception:  # noqa: BLE001  whatever a user's __reduce__ raises, cloudpickle gets its try
-        pass
     try:
         import cloudpickle
 
@@ -68,7 +70,7 @@ def dumps(value: Any) -> bytes:
 
 def loads(data: bytes | memoryview) -> Any:
     """The value that `dumps` was given. Only for bytes that `unseal` has let through."""
-    return pickle.loads(data)  # noqa: S301  signed
+    return pickle.loads(data)
 
 
 def _refusal(value: Any, error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""All of Redis behind typed methods, for kernels and the supervisor. Workers speak through `Conversation`; keys: `keys`."""
+"""All of Redis behind typed methods, for kernels and the supervisor; workers speak through `Conversation`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Store:
             msg = f"Redis refused: {error}\n  `%dag doctor` tells more."
             raise StoreError(msg) from error
 
-    # ---- a run begins --------------------------------------------------------------------------------------------------
+    # ---- a run begins -----------------------------------------------------------------------------------------------
     def submit(self, run: str, package: Package, slots: Sequence[int], about: dict[str, Any], submitted: int) -> None:
         """Write a run and call its workers. `submitted`: ns of the monotonic clock, the zero of its events.
 
@@ -119,7 +119,7 @@ class Store:
         data = self._call("GET", run_prefix(run) + "plan")
         return None if data is None else str(data, "utf-8")
 
-    # ---- while it goes on ----------------------------------------------------------------------------------------------
+    # ---- while it goes on -------------------------------------------------------------------------------------------
     def events(self, run: str, after: str = "0") -> tuple[str, list[bytes]]:
         """Batches after a position of the stream, and the new position."""
         entries = self._call("XRANGE", run_prefix(run) + "ev", f"({after}" if after != "0" else "-", "+")
@@ -165,7 +165,7 @@ class Store:
         task = "" if poison is None else poison
         return int(self._call("EVAL", _RECOVER, 1, DAGNB, slot, epoch, task, error))
 
-    # ---- what stays ----------------------------------------------------------------------------------------------------
+    # ---- what stays -------------------------------------------------------------------------------------------------
     def kept(self, run: str, task: int) -> tuple[bool, Any]:
         """(whether it is there, the value). Raises SignatureError; whatever unpickling raises."""
         data = self._call("HGET", run_prefix(run) + "keep", task)

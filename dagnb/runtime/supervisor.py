@@ -17,8 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import hiredis
 
@@ -35,6 +34,9 @@ from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.store import Store
 from dagnb.runtime.wire import LOST, Wire
 from dagnb.settings import PROTOCOL, Settings
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 #: Hash of contexts, sealed: what a successor needs to start workers again.
 CONTEXTS, CONTEXT = "dagnb:contexts", b"context"

@@ -1,26 +1,34 @@
 """How the arguments of a call are put together in a worker: small programs shared by all calls of one shape.
 
 template      (positional items, ((keyword, item), …))
-item          k ≥ 0: value of the k-th dependency · CONST: the next constant · FROZEN: the next constant, unpickled for this call
-              ("select", k, keys) · ("slice", low, high): list of values · ("list" | "tuple" | "set" | "frozenset", items)
+item          k ≥ 0: value of the k-th dependency
+              CONST: the next constant
+              FROZEN: the next constant, unpickled for this call
+              ("select", k, keys): a part of a value
+              ("slice", low, high): the list of the values of these dependencies
+              ("list" | "tuple" | "set" | "frozenset", items)
               ("dict", items of keys, items)
-              ("attributes", constant, names, items): a dataclass; ("items", constant, items of keys, items): a dict of the
-              user's own; ("elements", constant, items): such a list. The constant is a copy into which the items are put
+              ("attributes", constant, names, items): a dataclass, into a copy of which the items are put
+              ("items", constant, items of keys, items): likewise a dict of the user's own
+              ("elements", constant, items): likewise a list
               ("like", constant, items): another container, made by calling the constant
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .serialize import loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 #: Items that stand for constants: as it is, or unpickled anew for every call because a task could change it.
 CONST, FROZEN = -1, -2
 Template = tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]]
 
-#: Short cuts of `shape`: all arguments are constants; the dependencies in order; one list of all dependencies; anything else.
+#: Short cuts of `shape`: all arguments are constants; the dependencies in order; one list of all dependencies;
+#: anything else.
 CONSTANTS, DEPENDENCIES, GATHER, GENERAL = range(4)
 
 
@@ -45,7 +53,7 @@ def bind(template: Template, values: Sequence[Any], constants: Sequence[Any]) ->
     return [_build(i, values, rest) for i in positional], {k: _build(i, values, rest) for k, i in keywords}
 
 
-def _build(item: Any, values: Sequence[Any], rest: Iterator[Any]) -> Any:
+def _build(item: Any, values: Sequence[Any], rest: Iterator[Any]) -> Any:  # noqa: PLR0911  one return per kind of item
     if type(item) is int:
         return values[item] if item >= 0 else next(rest) if item == CONST else loads(next(rest))
     match item:

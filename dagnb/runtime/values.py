@@ -1,8 +1,8 @@
 """Where a value lives while a run goes on, and how it is handed from task to task.
 
-Inputs behave as values: what a task does to its arguments is seen by nobody else. Atoms are shared; the only consumer gets the
-object itself; of several, each gets a copy (numpy arrays: a read-only view) and the last one the original. What leaves the
-worker is encoded when its task returns, before anybody could change it.
+Inputs behave as values: what a task does to its arguments is seen by nobody else. Atoms are shared; the only consumer
+gets the object itself; of several, each gets a copy (numpy arrays: a read-only view) and the last one the original.
+What leaves the worker is encoded when its task returns, before anybody could change it.
 
     small (≤ SMALL)    many in one signed blob, written with the commit
     up to INLINE       a blob of its own
@@ -12,10 +12,12 @@ worker is encoded when its task returns, before anybody could change it.
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .serialize import ATOMS, dumps, loads, seal, unseal
-from .wire import Wire
+
+if TYPE_CHECKING:
+    from .wire import Wire
 
 #: Bytes up to which values share a blob: what is fetched with one value that is needed is cheap.
 SMALL = 2048
@@ -54,14 +56,18 @@ class Remote:
     def __init__(self, key: str, chunks: int, size: int) -> None:
         self.key, self.chunks, self.size = key, chunks, size
 
-    def keys(self) -> list[str]:
+    @property
+    def names(self) -> list[str]:
         """The keys of its chunks."""
         return [f"{self.key}:{i}" for i in range(self.chunks)]
 
 
 def land(value: Any) -> Any:
-    """What to hold of a fresh result. Raises PickleError for what could not leave this worker: whether it must, depends on
-    where its consumers happen to run, and a DAG shall not fail by chance."""
+    """What to hold of a fresh result.
+
+    Raises PickleError for what could not leave this worker: whether it must, depends on where its consumers happen to
+    run, and a DAG shall not fail by chance.
+    """
     kind = type(value)
     if kind not in ATOMS and kind.__module__.partition(".")[0] not in _TRUSTED:
         dumps(value)
@@ -122,14 +128,14 @@ class Shelf:
         key = f"{self.prefix}{'k' if kept else 'p'}{task}.{self.epoch}"
         sealed = memoryview(seal(self.secret, key.encode(), data))
         remote = Remote(key, -(-len(sealed) // CHUNK), len(data))
-        for i, name in enumerate(remote.keys()):
+        for i, name in enumerate(remote.names):
             piece = bytes(sealed[i * CHUNK : (i + 1) * CHUNK])
             self.wire.call("SET", name, piece, *(("EX", kept) if kept else ()))
         return remote
 
     def get(self, remote: Remote) -> bytes | None:
         """Read a large value; None when a part of it is missing. Raises SignatureError."""
-        pieces = [self.wire.call("GET", name) for name in remote.keys()]
+        pieces = [self.wire.call("GET", name) for name in remote.names]
         if None in pieces:
             return None
         return bytes(unseal(self.secret, remote.key.encode(), b"".join(pieces)))

@@ -10,8 +10,7 @@ import gc
 import signal
 from pathlib import Path
 from time import perf_counter_ns as now
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .compiled import Compiled
 from .conversation import Conversation
@@ -22,6 +21,9 @@ from .marks import NONE, Marks
 from .serialize import loads, unseal
 from .values import Shelf
 from .wire import Wire
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _HERE = Path(__file__).resolve().parent
 
@@ -75,7 +77,7 @@ class Desk:
         """KEYS of the sync script."""
         return run_prefix(run), DAGNB
 
-    # ---- runs ----------------------------------------------------------------------------------------------------------
+    # ---- runs -------------------------------------------------------------------------------------------------------
     def rest(self, run: str) -> bool:
         """Wait for a word; True when another run is to be joined first."""
         word = self.talk.listen(inbox(self.slot), PATIENCE)
@@ -85,7 +87,7 @@ class Desk:
         return False
 
     def choose(self) -> str:
-        """The next run to join: what the last word said, else the oldest in the list of this slot; empty if there is none."""
+        """The next run to join: what the last word said, else the oldest of this slot; empty if there is none."""
         run, self.next_run = self.next_run, ""
         if run:
             return run
@@ -176,7 +178,7 @@ def _teach_sources(sources: dict[str, str]) -> None:
 def main(arguments: list[str]) -> int:
     """Work in a slot until told to stop."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    faulthandler.enable(open(2, "w", closefd=False))  # noqa: SIM115, PTH123  stays open for good; stderr is a log file
+    faulthandler.enable(open(2, "w", closefd=False))  # noqa: SIM115  stays open for good; stderr is a log file
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     desk = Desk(int(options["--slot"]), int(options["--epoch"]), Path(options["--dir"]))
     gc.collect()

@@ -8,22 +8,25 @@ The simulator and the workers emit the same events. All times are seconds since 
     TaskFailed                       kind FAILED    at = end, start
     TaskSkipped, TaskCancelled, …    kind SKIPPED …  at
 
-A worker's records are *provisional* until it commits: what it ran is then durable. If the worker dies first, its open records
-are retracted and the tasks run again. A `Batch` is the records of one message, with that flag.
+A worker's records are *provisional* until it commits: what it ran is then durable. If the worker dies first, its open
+records are retracted and the tasks run again. A `Batch` is the records of one message, with that flag.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .records import BATCH_HEAD, COMMIT, PROVISIONAL, RECORD_FORMAT, RETRACTION, RecordKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
 
 class TaskState(IntEnum):
@@ -51,7 +54,7 @@ class TaskStarted:
 
 @dataclass(frozen=True, slots=True)
 class TaskFinished:
-    """A task returned: it ran from `start` to `at`, of which `fetch` went into its inputs; `upload` into sending `size` bytes."""
+    """A task returned: it ran from `start` to `at`, `fetch` of it for its inputs; `upload` sent `size` bytes."""
 
     task: int
     worker: int

@@ -10,9 +10,8 @@ the tens of thousands of records that a run sends. The tests, and the reader in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,9 @@ from .events import (
     WorkerCommitted,
     WorkerLost,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Tasks = NDArray[np.int32]
 Floats = NDArray[np.float64]

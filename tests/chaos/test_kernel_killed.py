@@ -31,7 +31,7 @@ time.sleep(60)
 
 
 def test_sigkill_of_the_kernel_leaves_the_run_going():
-    from tests.chaos.test_worker_killed import values_of, mix_slowly
+    from tests.chaos.test_worker_killed import mix_slowly, values_of
     from tests.runtime.dags import random_dag
 
     root = Path(__file__).resolve().parents[2]

@@ -7,14 +7,15 @@ import random
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from tests.runtime.dags import Sketch, free_plan, mix, random_dag
 
 from dagnb.graph.graph import TaskRef
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import start
 from dagnb.trace.events import TaskState
+from tests.runtime.dags import Sketch, free_plan, mix, random_dag
 
 pytestmark = pytest.mark.chaos
 
@@ -62,7 +63,7 @@ def test_sigkill_of_workers_leaves_every_value_right(pool, every, seed):
 
 def test_sigkill_among_large_values(pool):
     sketch = random_dag(300, 5, arrays)
-    function, args, kwargs = sketch.calls.pop()
+    _, args, kwargs = sketch.calls.pop()
     sketch.calls.append((heads, args, kwargs))
     graph = sketch.graph()
     begun = start(graph, free_plan(graph, 3), pool)
@@ -76,8 +77,8 @@ def test_sigkill_among_large_values(pool):
 
 def once(path: str, x: int) -> int:
     """Kills its worker the first time it runs."""
-    if not os.path.exists(path):
-        open(path, "w").close()
+    if not Path(path).exists():
+        Path(path).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return x + 1
 
@@ -94,18 +95,18 @@ def test_only_what_was_lost_runs_again(pool, tmp_path):
     begun = start(graph, free_plan(graph, 2), pool).wait(20)
     assert begun.state == "done"
     assert begun.result(value) == 6
-    ran = open(trace).read().split()
+    ran = Path(trace).read_text().split()
     assert ran == [str(i) for i in range(6)]
 
 
 def note(path: str, number: int, *_: int) -> int:
-    with open(path, "a") as file:
+    with Path(path).open("a") as file:
         file.write(f"{number}\n")
     time.sleep(0.03)  # longer than what stays uncommitted
     return number
 
 
-# ---- helpers ------------------------------------------------------------------------------------------------------------
+# ---- helpers --------------------------------------------------------------------------------------------------------
 def values_of(sketch: Sketch) -> list[int]:
     plain = Sketch()
     plain.calls = [(mix if f is mix_slowly else f, a, k) for f, a, k in sketch.calls]

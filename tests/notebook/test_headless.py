@@ -112,6 +112,7 @@ def test_a_kernel_that_dies_is_named(write):
         run_notebook(write("import os\nos._exit(1)"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_the_stop_button(write, tmp_path):
     path = write(SETUP, "%%dag d -r\nx = double(1, 60)")
     code = "import sys, pathlib, dagnb.notebook.headless as h; h.run_notebook(pathlib.Path(sys.argv[1]))"

@@ -258,7 +258,8 @@ def test_plan_takes_planner_and_workers(nb):
 def test_a_planner_of_the_notebook_by_its_name(nb):
     nb.ok(
         "class Mine:\n    def plan(self, graph, cluster, estimates, /):\n"
-        "        return dagnb.Plan.build(graph, cluster, estimates, worker=[0] * len(graph), sequence=range(len(graph)))"
+        "        tasks = range(len(graph))\n"
+        "        return dagnb.Plan.build(graph, cluster, estimates, worker=[0 for _ in tasks], sequence=tasks)"
     )
     nb.ok("%%dag etl\nx = load(1)")
     assert "on 3 workers" in nb.ok("%dag plan -P Mine -w 3")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +12,13 @@ from dagnb.graph.graph import Calls, TaskGraph, TaskRef
 from dagnb.planners.free import Free
 from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
-from dagnb.planning.plan import Plan
-from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import Run, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dagnb.planning.plan import Plan
+    from dagnb.runtime.pool import LocalPool
 
 Call = tuple[Any, ...]
 
@@ -89,7 +92,7 @@ def run(graph: TaskGraph, pool: LocalPool, *, plan: Plan | None = None, workers:
     return done
 
 
-# ---- functions and shapes -----------------------------------------------------------------------------------------------
+# ---- functions and shapes -------------------------------------------------------------------------------------------
 def leaf(c: int) -> int:
     return c
 

@@ -14,15 +14,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from dagnb.runtime.directory import RuntimeDir
 from dagnb.runtime.wire import Wire
 from dagnb.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 LITTLE_WORKER = """
 import os, signal, subprocess, sys, time

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from tests.runtime.dags import Sketch, add, free_plan, inc, leaf, mix, random_dag, refs, run, total
 
 from dagnb.errors import NotRunError, PickleError, PlanError
 from dagnb.graph.graph import TaskGraph, TaskRef
@@ -17,6 +16,7 @@ from dagnb.planning.estimator import estimate
 from dagnb.planning.plan import Assignment, Plan
 from dagnb.runtime.run import start
 from dagnb.trace.events import TaskState
+from tests.runtime.dags import Sketch, add, free_plan, inc, leaf, mix, random_dag, refs, run, total
 
 
 def fan(n: int) -> Sketch:
@@ -142,7 +142,7 @@ def test_keywords_defaults_and_the_same_input_twice(pool):
     assert done.result(TaskRef(tasks[1])) == (1, (), 1.0, [("other", 7), ("z", [7, 7])])
 
 
-# ---- inputs behave as values --------------------------------------------------------------------------------------------
+# ---- inputs behave as values ----------------------------------------------------------------------------------------
 def make_list(n: int) -> list[int]:
     return list(range(n))
 
@@ -240,7 +240,7 @@ def test_async_functions_are_awaited(pool):
     assert run(sketch.graph(), pool).result(last) == 12
 
 
-# ---- plans are obeyed ---------------------------------------------------------------------------------------------------
+# ---- plans are obeyed -----------------------------------------------------------------------------------------------
 def named(graph: TaskGraph, workers: list[int | None], count: int, order: list[int] | None = None) -> Plan:
     cluster = Cluster.local(count)
     order = order or list(range(len(graph)))
@@ -283,7 +283,7 @@ def test_a_plan_for_another_graph_is_refused(pool):
         start(fan(3).graph(), free_plan(fan(4).graph()), pool)
 
 
-# ---- what stays ---------------------------------------------------------------------------------------------------------
+# ---- what stays -----------------------------------------------------------------------------------------------------
 def test_intermediates_vanish_with_the_end_and_kept_values_stay(pool):
     sketch = chain(50)
     graph = sketch.graph(kept=[10])

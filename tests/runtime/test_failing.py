@@ -10,7 +10,6 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from tests.runtime.dags import Sketch, inc, leaf, random_dag, run, free_plan
 
 from dagnb.errors import CancelledError, PickleError, SignatureError, SkippedError, TaskError
 from dagnb.graph.graph import TaskRef
@@ -20,6 +19,7 @@ from dagnb.runtime.run import start
 from dagnb.runtime.store import Store
 from dagnb.runtime.wire import Wire
 from dagnb.trace.events import TaskState
+from tests.runtime.dags import Sketch, free_plan, inc, leaf, run
 
 
 def boom(x: Any) -> Any:
@@ -32,13 +32,13 @@ def after(*_: Any) -> int:
     return 1
 
 
-class Odd(Exception):
+class OddError(Exception):
     def __init__(self, a: int, b: int) -> None:
         super().__init__(f"{a}-{b}")
 
 
 def odd(x: Any) -> Any:
-    raise Odd(1, 2)
+    raise OddError(1, 2)
 
 
 def leave(x: Any) -> Any:
@@ -125,7 +125,7 @@ def test_a_task_that_raises_skips_its_followers_only(pool):
 @pytest.mark.parametrize(
     ("function", "kind", "text"),
     [
-        (odd, "Odd", "1-2"),
+        (odd, "OddError", "1-2"),
         (leave, "SystemExit", "3"),
         (interrupted, "KeyboardInterrupt", ""),
         (makes_a_lock, "PickleError", r"['deep'][0]"),
@@ -283,9 +283,8 @@ class Tampering(Wire):
     def send(self, commands: Any) -> None:
         part = {"body": "}:dag", "function": "dagnb:fn:"}.get(self.what, "never")
         changed = []
-        for words in commands:
-            if words[0] == "SET" and part in str(words[1]):
-                data = words[2]
-                words = (*words[:2], data[:50] + bytes([data[50] ^ 4]) + data[51:], *words[3:])
-            changed.append(words)
+        for verb, *rest in commands:
+            if verb == "SET" and part in str(rest[0]):
+                rest[1] = rest[1][:50] + bytes([rest[1][50] ^ 4]) + rest[1][51:]
+            changed.append((verb, *rest))
         super().send(changed)

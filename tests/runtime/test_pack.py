@@ -6,12 +6,12 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.runtime.dags import Sketch, fill, free_plan, leaf
 
 from dagnb.graph.graph import TaskRef
 from dagnb.runtime.compiled import Compiled
 from dagnb.runtime.pack import pack
 from dagnb.runtime.templates import CONSTANTS, DEPENDENCIES, GATHER, GENERAL, bind
+from tests.runtime.dags import Sketch, fill, free_plan, leaf
 
 ATOMS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 REFS = st.integers(0, 5).map(TaskRef)

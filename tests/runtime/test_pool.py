@@ -198,6 +198,7 @@ def test_after_a_clean_end_a_connection_starts_nothing(directory):
     assert list(directory.path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_attaches_on_its_own(pool):
     pool.ensure(1)
     child = os.fork()

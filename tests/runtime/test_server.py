@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from dagnb.runtime import server
 from dagnb.runtime.children import Child
 from dagnb.runtime.server import Binary, check_address, connect, find_binary, free_memory, launch, repair, wait_ready
 from tests.runtime.life import private_directory, wire_to
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def program(folder: Path, name: str, version: str) -> Path:
