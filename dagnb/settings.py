@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -171,6 +172,13 @@ def _project_file(folder: Path) -> Path | None:
 
 def _project_table(file: Path) -> dict[str, object]:
     """What stands under [tool.dagnb], names with - taken as _. Raises OptionError when it is not TOML."""
+    found = file.stat()
+    return dict(_read_table(file, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=8)
+def _read_table(file: Path, _changed: int, _size: int) -> dict[str, object]:
+    """Read once as long as the file stays the same: every run asks, and parsing takes longer than a small run."""
     text = file.read_text(encoding="utf-8", errors="replace")
     if "dagnb" not in text:
         return {}

@@ -38,6 +38,7 @@ class DagView implements Listener {
   private drawnGraph: Graph | null = null;
   private query = "";
   private asked = "";
+  private stood = `${LEAST}px`;
 
   constructor(
     private readonly model: Model,
@@ -56,7 +57,7 @@ class DagView implements Listener {
       leave: () => this.clearSearch(),
     });
     this.panel = new DetailsPanel(this.theme, { close: () => this.close(), select: (task) => this.choose(task) });
-    this.stage.style.height = `${LEAST}px`;
+    this.stage.style.height = this.stood;
     this.stage.append(this.note, this.panel.element, this.tip);
     this.root.append(this.toolbar.head, this.toolbar.progress, this.stage, this.toolbar.foot, this.aloud);
     this.scene = new Scene(this.stage, this.theme, {
@@ -126,12 +127,20 @@ class DagView implements Listener {
     this.drawnGraph = state.graph;
     this.graphView = new GraphView(state.graph);
     this.ganttView.take(state);
-    const wish = Math.max(this.graphView.wish(), Math.min(this.ganttView.wish(), 360));
-    this.stage.style.height = `${Math.round(Math.max(LEAST, Math.min(MOST, wish)))}px`;
+    this.stand();
     this.note.textContent = state.graph.tasks ? "" : "This DAG has no tasks yet.";
     const selection = this.model.get("selection");
     if (selection >= state.graph.tasks) this.select(-1, true);
     else this.scene.selection = selection;
+  }
+
+  /** The height that the view wishes, unless the reader has pulled at the corner. */
+  private stand(): void {
+    const { style } = this.stage;
+    if (style.height !== this.stood) return;
+    const wish = this.viewOf(this.model.get("mode"))?.wish() ?? LEAST;
+    this.stood = `${Math.round(Math.max(LEAST, Math.min(MOST, wish)))}px`;
+    style.height = this.stood;
   }
 
   // --- what is shown ---
@@ -172,6 +181,7 @@ class DagView implements Listener {
     this.model.set("mode", mode);
     this.model.save_changes();
     this.refresh();
+    this.stand();
     const { selection } = this.scene;
     if (selection >= 0) this.reveal(selection);
   }

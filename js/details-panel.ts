@@ -114,15 +114,14 @@ export class DetailsPanel {
   private facts(state: DagState): HTMLElement {
     const { graph, live, plan, workers } = state;
     const i = this.task;
-    const name = (w: number | undefined): string =>
-      w === undefined || w === NO_WORKER ? "any" : (workers[w] ?? `w${w}`);
+    const name = (w: number): string => (w === NO_WORKER ? "any" : (workers[w] ?? `w${w}`));
+    const planned = plan && (plan.free[i] ? "whoever is free" : name(plan.worker[i]));
     const rows: [string, string][] = [
       ["kind", graph.kinds[graph.kind[i]]],
       ["state", state.run || live.state[i] > WAITING ? STATES[live.state[i]] : "not run yet"],
     ];
-    if (live.worker[i] !== NO_WORKER)
-      rows.push(["worker", workerText(name(live.worker[i]), plan && name(plan.worker[i]))]);
-    else if (plan) rows.push(["worker", `${name(plan.worker[i])} (planned)`]);
+    if (live.worker[i] !== NO_WORKER) rows.push(["worker", workerText(name(live.worker[i]), planned)]);
+    else if (planned) rows.push(["worker", `${planned} (planned)`]);
     if (live.attempt[i] > 1) rows.push(["attempt", String(live.attempt[i])]);
     for (const [what, value] of Object.entries(this.detail?.resources ?? {})) rows.push([what, String(value)]);
     if (live.size[i] > 0) rows.push(["output", bytes(live.size[i])]);
@@ -195,7 +194,7 @@ export class DetailsPanel {
 }
 
 function workerText(actual: string, planned: string | null): string {
-  return planned && planned !== actual && planned !== "any" ? `${actual} (planned ${planned})` : actual;
+  return planned && planned !== actual ? `${actual} (planned ${planned})` : actual;
 }
 
 const work = (start = Number.NaN, end = Number.NaN, fetch = 0): number => end - start - fetch;

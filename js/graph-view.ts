@@ -48,7 +48,8 @@ export class GraphView implements View {
   }
 
   wish(): number {
-    return this.world.height + 2 * 28;
+    // An overview opens into thousands of tasks, which want room.
+    return Math.max(this.groups ? 420 : 0, this.world.height + 2 * 28);
   }
 
   draw(ctx: CanvasRenderingContext2D, frame: Frame): boolean {

@@ -176,8 +176,10 @@ export class Scene {
 
   private click(x: number, y: number): void {
     const hit = this.view?.hit(x, y) ?? null;
-    if (hit && "group" in hit) this.touch(() => this.view?.open(hit.group));
-    else this.events.select(taskOf(hit));
+    if (hit && "group" in hit) {
+      this.events.hover(null, 0, 0);
+      this.touch(() => this.view?.open(hit.group));
+    } else this.events.select(taskOf(hit));
   }
 
   private move(e: PointerEvent): void {

@@ -194,6 +194,7 @@ function planOf(facts: NonNullable<SnapshotMessage["plan"]>, columns: Columns, g
   const plan: Planned = {
     ...facts,
     worker: columns.plan_worker as Uint16Array,
+    free: columns.plan_free as Uint8Array,
     start: columns.plan_start as Float64Array,
     end: columns.plan_end as Float64Array,
     fetch: columns.plan_fetch as Float32Array,

@@ -58,7 +58,7 @@ export const CSS = `
 .dagnb-drawer header .dagnb-glyph{margin-top:3px}
 .dagnb-drawer header button{height:22px;padding:0 7px;border-color:transparent}
 .dagnb-drawer dl{display:grid;grid-template-columns:auto 1fr;gap:2px 12px;margin:0}
-.dagnb-drawer dt{color:var(--dagnb-quiet)}
+.dagnb-drawer dt{color:var(--dagnb-quiet);font-weight:400;float:none;white-space:nowrap;margin:0}
 .dagnb-drawer dd{margin:0;overflow-wrap:anywhere}
 .dagnb-drawer h4{margin:12px 0 4px;font-size:12px;font-weight:600;color:var(--dagnb-quiet)}
 .dagnb-drawer table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;margin:0;font-size:12.5px}

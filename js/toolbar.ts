@@ -2,6 +2,7 @@
 
 import { make } from "./dom";
 import { count, plural, seconds } from "./format";
+import { comparable } from "./gantt-rows";
 import { glyphElement } from "./glyphs";
 import { settled } from "./state";
 import type { Theme } from "./theme";
@@ -186,8 +187,10 @@ function planText({ plan }: DagState): string {
 }
 
 /** What colours and lines of the Gantt mean. */
-function legend({ graph, plan }: DagState, theme: Theme): HTMLElement[] {
-  if (!plan) return [];
+function legend(state: DagState, theme: Theme): HTMLElement[] {
+  const { plan } = state;
+  if (!plan || !comparable(state)) return [];
+  const { graph } = state;
   const kinds = graph.kinds.slice(0, theme.kinds.length).map((kind, i) => {
     const swatch = make("i", { class: "dagnb-swatch" });
     swatch.style.background = theme.kinds[i];

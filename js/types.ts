@@ -145,6 +145,8 @@ export interface Groups extends Drawn {
 
 export interface Planned extends PlanFacts {
   worker: Uint16Array;
+  /** 1 where the plan leaves the worker open; `worker` is then the simulator's choice. */
+  free: Uint8Array;
   start: Float64Array;
   end: Float64Array;
   fetch: Float32Array;

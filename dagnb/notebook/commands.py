@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import OptionError, near
-from dagnb.session import lives, registry, twins
+from dagnb.session import lives, registry, twins, values
 
 from . import options as opt
 
@@ -131,7 +131,7 @@ def _pull(view: View, parsed: opt.Parsed) -> None:
     known = registry.dags()
     named = bool(parsed.words) and parsed.words[0] in known
     dag = registry.find(parsed.words[0] if named or (len(known) != 1 and parsed.words) else None)
-    pulled = lives.pull(dag, view.shell.user_ns, parsed.words[named:])
+    pulled = values.pull(dag, view.shell.user_ns, parsed.words[named:])
     print(f"values now: {', '.join(pulled)}" if pulled else f"no variable holds a node of {dag.name}.")  # noqa: T201
 
 

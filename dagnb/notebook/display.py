@@ -1,166 +1,29 @@
-"""What a cell shows of a DAG: the live widget, and below it the picture and text that stay in a saved notebook."""
+"""All panels of a kernel, and how Dag, Run and Plan show themselves as the last value of a cell."""
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from dagnb.errors import DagnbError
-from dagnb.graph.cells import CELLS, Execution
-from dagnb.session import lives, registry
+from dagnb.graph.cells import CELLS
+from dagnb.session import registry
 from dagnb.session.dag import Dag, builder_of
 from dagnb.session.twins import run_line
 
+from .panel import WIDGET, Panel, has_front_end
+from .pictures import static_bundle
+
 if TYPE_CHECKING:
-    from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
     from dagnb.runtime.run import Run
-    from dagnb.trace.timeline import Timeline
 
 #: Panels that a kernel keeps alive; the oldest are closed, and show their static picture from then on.
 PANELS = 24
 #: Seconds between two lines of progress where there is no widget.
 TICK = 0.5
-#: Characters up to which a picture is kept twice: in HTML, which untrusted notebooks show too, and as SVG.
-TWICE = 80_000
-#: Set to 0 where no front end will ever look: only the static output is made.
-WIDGET = "DAGNB_WIDGET"
-
-#: What may stand in a `data:` address inside of double quotes; everything else is escaped.
-_SAFE = " !$&'()*+,-./:;=?@[]_`{|}~^<>"
-
-
-def static_bundle(
-    graph: TaskGraph, plan: Plan | None, timeline: Timeline | None, mark: str, *, svg: bool = True
-) -> dict[str, str]:
-    """text/plain, text/html and, if it is wanted and not large, image/svg+xml.
-
-    The HTML holds the picture as an image: JupyterLab strips inline SVG from notebooks that it does not trust, but
-    shows images. The live widget hides the element that carries its `mark`.
-    """
-    from dagnb.widgets.static import figure_svg, text_summary
-
-    text = text_summary(graph, plan, timeline)
-    picture = figure_svg(graph, plan, timeline)
-    bundle = {"text/plain": text, "text/html": _html(picture, text.partition("\n")[0], mark)}
-    return bundle | {"image/svg+xml": picture} if svg and len(picture) <= TWICE else bundle
-
-
-def _html(svg: str, alt: str, mark: str) -> str:
-    from html import escape
-
-    source = "data:image/svg+xml," + quote(" ".join(svg.split()), safe=_SAFE.replace('"', ""))
-    return (
-        f'<div class="dagnb-static" data-dagnb="{mark}">'
-        f'<img src="{source}" alt="{escape(alt)}" style="max-width:100%"></div>'
-    )
-
-
-class Panel:
-    """One DAG in one cell.
-
-    mark       ties the static output to the live widget
-    execution  the execution of the cell that it stands in
-    svg        whether its picture is saved as SVG too: not for a run, whose DAG has that in its own cell
-    """
-
-    def __init__(self, shell: Any, dag: Dag, plan: Plan | None, *, svg: bool = True) -> None:
-        self.shell, self.dag, self.svg = shell, dag, svg
-        self.execution: Execution = CELLS.now()
-        self.mark = f"dagnb-{secrets.token_hex(4)}"
-        self.plan = plan
-        self.run: Run | None = None
-        self.shown = ""
-        self.widget: Any = None
-        self._lock = threading.Lock()
-
-    def show(self, run: Run | None = None) -> None:
-        """Put both outputs into the cell that is running."""
-        self.run = run
-        if has_front_end(self.shell):
-            self.widget = self._live_widget()
-            self._publish(update=False)
-            if run is not None:
-                self._follow(run)
-        else:
-            print(self._bundle()["text/plain"])  # noqa: T201 -- a terminal
-
-    def follow(self, run: Run) -> None:
-        """The picture goes live."""
-        self.run, self.plan = run, run.plan
-        self._follow(run)
-
-    def tell(self, text: str) -> None:
-        """One line in the place of the picture while a run goes on; for terminals that follow a notebook."""
-        with self._lock:
-            if not lives.live(self.run):  # its picture may be there already, and must stay
-                return
-            self.shell.display_pub.publish(
-                data={"text/plain": text}, metadata={}, transient={"display_id": self.mark}, update=True
-            )
-            self.shown = ""
-
-    def redraw(self, plan: Plan | None) -> None:
-        """The DAG has grown in the same cell."""
-        self.plan, self.run = plan, None
-        if self.widget is not None and plan is not None:
-            self.widget.show_plan(plan, self.dag.graph)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Bring the static output up to date, from any thread: it lands in its own cell, by its display id."""
-        if has_front_end(self.shell):
-            self._publish(update=True)
-
-    def close(self) -> None:
-        """No more live picture here; the static one stays."""
-        if self.widget is not None:
-            self.widget.close()
-            self.widget = None
-
-    def _live_widget(self) -> Any:
-        if os.environ.get(WIDGET) == "0":
-            return None
-        from .live import live_widget
-
-        try:
-            widget, bundle = live_widget(self.dag, self.plan, self.mark)
-        except (ImportError, DagnbError):
-            logging.getLogger("dagnb").info("no live widget here", exc_info=True)
-            return None
-        self.shell.display_pub.publish(data=bundle, metadata={})
-        return widget
-
-    def _follow(self, run: Run) -> None:
-        if self.widget is not None:
-            self.widget.follow(run)
-
-    def _publish(self, *, update: bool) -> None:
-        with self._lock:  # the end of a run may come while the cell still draws
-            bundle = self._bundle()
-            if update and bundle["text/plain"] == self.shown:
-                return
-            self.shown = bundle["text/plain"]
-            self.shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": self.mark}, update=update)
-
-    def _bundle(self) -> dict[str, str]:
-        if self.run is not None:
-            actual = None if lives.live(self.run) else self.run.timeline
-            return static_bundle(self.run.graph, self.plan, actual, self.mark, svg=self.svg)
-        try:
-            return static_bundle(self.dag.graph, self.plan, None, self.mark, svg=self.svg)
-        except DagnbError as error:  # the cells together make no graph: told here, refused at the plan
-            return {"text/plain": str(error)}
-
-
-def has_front_end(shell: Any) -> bool:
-    """Whether outputs go to a notebook; a terminal gets text."""
-    return getattr(shell, "kernel", None) is not None
 
 
 def in_a_cell() -> bool:
@@ -299,6 +162,3 @@ def _plan_bundle(plan: Plan, include: Any = None, exclude: Any = None) -> dict[s
         if not problems and dag.graph.fingerprint == plan.graph_fingerprint:
             return static_bundle(dag.graph, plan, None, f"dagnb-{secrets.token_hex(4)}")
     return {"text/plain": repr(plan)}
-
-
-__all__ = ["Panel", "View", "register", "static_bundle", "unregister"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ class Presence:
         self.absent: set[str] = set()
         #: context → since when nobody has used it.
         self.unused: dict[str, float] = {}
-        #: Since when nobody at all has been there.
-        self.alone_since = time.monotonic()
+        #: When we first found ourselves alone; None: we are not.
+        self.alone_since: float | None = None
 
     def redis_died(self) -> None:
         """All connections are lost; their kernels are not."""
@@ -69,7 +68,9 @@ class Presence:
             self.unused.pop(key, None)
         stale = {key for key in self.slots.contexts.keys() - used if now - self.unused.setdefault(key, now) >= patience}
         if kernels or runs:
-            self.alone_since = now
+            self.alone_since = None
+            return stale, False
+        self.alone_since = self.alone_since or now
         return stale, now - self.alone_since >= patience
 
     def alone(self) -> bool:

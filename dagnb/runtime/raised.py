@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from contextlib import suppress
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import TaskError, WorkerLostError
@@ -73,11 +74,13 @@ def failure_text(failures: Sequence[TaskFailure], where: str = "") -> str:
     dots = ", …" if len(failures) > 4 else ""
     called = f" ({where})" if where else ""
     tries = f", try {first.attempt}" if first.attempt > 1 else ""
+    what, _, rest = first.message.strip().partition("\n")
     lines = [
-        first.message.strip().partition("\n")[0] or "the task gave no reason",
+        what or "the task gave no reason",
         f"  {first.key}{called} failed on {first.worker or 'a worker'}{tries}{more}{dots}",
+        _indent(_tail(dedent(rest), 40)),
         _indent(_frames(first)),
-        _indent("printed to stderr: " + _tail(first.stderr)) if first.stderr.strip() else "",
+        _indent("printed to stderr: " + _tail(first.stderr, 10)) if first.stderr.strip() else "",
     ]
     return "\n".join(line for line in lines if line.strip())
 
@@ -88,7 +91,7 @@ def _frames(failure: TaskFailure) -> str:
     return text.removesuffix(f"{failure.type}: {failure.message}".rstrip()).rstrip()
 
 
-def _tail(text: str, lines: int = 10) -> str:
+def _tail(text: str, lines: int) -> str:
     kept = text.rstrip().splitlines()
     return "\n".join((["…"] if len(kept) > lines else []) + kept[-lines:])
 

@@ -7,6 +7,7 @@ plans       graph + planner's name + workers → Plan with its simulated figures
 engine      the pool of this kernel
 answers     a handle or a name → its value from the last run, or the reason why there is none
 lives       a run begun, waited for, cancelled, and what it raises
+values      the value of a task, and of variables that hold handles
 sources     texts of cells, for the tracebacks of workers
 twins       the Python twins of `%dag status`, `workers`, `doctor`, `help`
 later       names whose room is not built yet

@@ -11,7 +11,7 @@ from dagnb.errors import OptionError, PickleError, near
 from dagnb.graph.builder import GraphBuilder
 from dagnb.graph.cells import calling_frame
 
-from . import answers, lives
+from . import answers, lives, values
 from .later import not_yet
 from .names import forget
 from .observers import OBSERVERS, tell
@@ -164,7 +164,7 @@ class Dag:
         value stays as it is; what is named raises what `result()` raises.
         """
         frame = calling_frame(sys._getframe(1))
-        return lives.pull(self, frame.f_globals if frame.f_locals is frame.f_globals else dict(frame.f_locals), names)
+        return values.pull(self, frame.f_globals if frame.f_locals is frame.f_globals else dict(frame.f_locals), names)
 
     def drop(self) -> None:
         """Forget this DAG: its name, its cells and the values of its last run."""
@@ -198,17 +198,17 @@ class Dag:
     def handle_result(self, handle: Handle[Any], timeout: float | None, /) -> Any:
         """The value of `handle` from the last run, waited for. Raises NotRunError, TaskError, SkippedError, …"""
         run, ref = self._in_run(handle)
-        return lives.value(self, run, ref, timeout)
+        return values.value(self, run, ref, timeout)
 
     async def handle_async(self, handle: Handle[Any], /) -> Any:
         """The same, while the event loop goes on."""
         run, ref = self._in_run(handle)
-        return await lives.later(lambda: lives.value(self, run, ref, None))
+        return await lives.later(lambda: values.value(self, run, ref, None))
 
     def handle_done(self, handle: Handle[Any], /) -> bool:
         """Whether the last run has an answer for this handle."""
         run, ref = self._in_run(handle)
-        return lives.settled(run, ref)
+        return values.settled(run, ref)
 
     def handle_logs(self, handle: Handle[Any], /) -> Any:
         """What the task printed in the last run, and its traceback."""

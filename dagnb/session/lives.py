@@ -1,13 +1,13 @@
-"""The life of a run as the notebook sees it: begun once, waited for, cancelled by an interrupt, asked for values."""
+"""The life of a run as the notebook sees it: begun once, waited for, cancelled by an interrupt."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, MutableMapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from dagnb.errors import CancelledError, DagnbError, NotRunError, OptionError, RunError, SkippedError, TaskError, near
+from dagnb.errors import CancelledError, DagnbError, OptionError, RunError, near
 from dagnb.trace.events import TaskState
 
 from . import engine
@@ -16,7 +16,7 @@ from .plans import make_plan
 from .sources import sources
 
 if TYPE_CHECKING:
-    from dagnb.graph.graph import TaskGraph, TaskRef
+    from dagnb.graph.graph import TaskGraph
     from dagnb.planning.cluster import Cluster
     from dagnb.planning.plan import Plan
     from dagnb.runtime.run import Run
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from .dag import Dag
 
 T = TypeVar("T")
-
-#: States in which a task has its answer.
-SETTLED = (TaskState.DONE, TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELLED, TaskState.CACHED)
 
 
 def live(run: Run | None) -> bool:
@@ -58,7 +55,11 @@ def begin(
     kept = _kept(graph, keep)
     tell("starting", dag, plan, quiet=quiet)
     dag.last = run = start(graph, plan, engine.connect(), keep=kept, sources=sources(graph))
-    tell("started", dag, run)
+    try:
+        tell("started", dag, run)
+    except KeyboardInterrupt:  # ■ while the picture is drawn
+        cancel(dag, run)
+        raise cancelled(dag, run) from None
     return run
 
 
@@ -129,48 +130,6 @@ def where(graph: TaskGraph, key: str) -> str:
     return graph.where[task] if graph.where and task is not None else ""
 
 
-def value(dag: Dag, run: Run, ref: TaskRef, timeout: float | None) -> Any:
-    """The value of one task, waited for. Raises TaskError, SkippedError, CancelledError, NotRunError."""
-    from dagnb.runtime.raised import task_error
-
-    try:
-        return run.result(ref, timeout)
-    except KeyboardInterrupt:
-        text = f"stopped waiting for {run.graph.keys[ref.task]}; the run goes on. %dag cancel {dag.name} ends it."
-        error: RunError = CancelledError(text)
-    except TaskError:
-        mine = [f for f in run.errors() if f.key == run.graph.keys[ref.task]]
-        if not mine:
-            raise
-        error = task_error(mine, run, where(run.graph, mine[0].key))
-    except SkippedError:
-        error = _skipped(dag, run, ref.task)
-    raise error
-
-
-def _skipped(dag: Dag, run: Run, task: int) -> SkippedError:
-    """The error of a task that was left out, with the failure that caused it."""
-    graph, failed = run.graph, {f.key: f for f in run.errors()}
-    above, todo = {task}, [task]
-    while todo:
-        new = set(graph.dependencies(todo.pop())) - above
-        above |= new
-        todo += new
-    cause = next((failed[graph.keys[i]] for i in sorted(above) if graph.keys[i] in failed), None)
-    why = f"{cause.key} failed: {cause.type}: {cause.message}" if cause else "something it needs failed"
-    lines = (
-        f"{graph.keys[task]} was skipped: {why}",
-        where(graph, cause.key) if cause else "",
-        f"%dag logs {dag.name}.{cause.key} tells more." if cause else f"%dag run {dag.name} runs it again.",
-    )
-    return SkippedError("\n  ".join(line for line in lines if line))
-
-
-def settled(run: Run, ref: TaskRef) -> bool:
-    """Whether the run has the answer for a task."""
-    return not live(run) or run.timeline[ref.task].state in SETTLED
-
-
 async def ended(run: Run) -> None:
     """Wait for the end of a run without blocking the event loop."""
     await later(run.wait)
@@ -201,46 +160,6 @@ async def later(work: Callable[[], T]) -> T:
 
     threading.Thread(target=body, name="dagnb-await", daemon=True).start()
     return await answer
-
-
-def pull(dag: Dag, ns: MutableMapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Variable → its value with every handle of `dag` replaced by what it stands for; put into `ns` too."""
-    holders = variables(dag, ns)
-    for name in names:
-        if name not in holders:
-            advice = (
-                near(name, holders) or "%dag lists the DAGs; a variable holds its nodes until it is assigned again."
-            )
-            raise OptionError(f"no variable {name!r} holds a node of {dag.name}.\n  {advice}")
-    pulled = {}
-    for name in names or holders:
-        try:
-            pulled[name] = _filled(holders[name])
-        except NotRunError:
-            if names:
-                raise  # asked for by name; else what was not kept stays as it is
-    ns.update(pulled)
-    return pulled
-
-
-def _filled(held: Any) -> Any:
-    """A copy of the containers, with the value in the place of every handle."""
-    from dagnb.graph.arguments import rebuild
-
-    return rebuild(held, lambda handle: handle.result())
-
-
-def variables(dag: Dag, ns: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables of `ns` that hold handles of `dag`, alone or in lists, tuples, dicts and dataclasses."""
-    from dagnb.graph.naming import places
-
-    found = {}
-    for name, held in list(ns.items()):
-        if not name.startswith("_") and held is not dag:
-            handles = places(held, name)
-            if handles and all(handle._rec.builder.owner is dag for _, handle in handles):  # noqa: SLF001 -- its owner
-                found[name] = held
-    return found
 
 
 def release(run: Run) -> None:

@@ -150,7 +150,9 @@ class DagWidget(anywidget.AnyWidget):
             "run": run.id,
             "state": str(run.state),
             "makespan": float(makespan) if makespan is not None and math.isfinite(makespan) else 0.0,
-            "counts": {TaskState(s).name.lower(): int(n) for s, n in (getattr(run, "progress", None) or {}).items() if n},
+            "counts": {
+                TaskState(s).name.lower(): int(n) for s, n in (getattr(run, "progress", None) or {}).items() if n
+            },
         }
         self.feed.touch()
         for callback in tuple(self._ended):

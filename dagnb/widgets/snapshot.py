@@ -4,7 +4,8 @@ A snapshot is a JSON head and one buffer per column, in the order of the head's 
 u1, u2, i4, f4 and f8, all little endian.
 
     graph     keys (a JSON list in UTF-8), kind, and the columns of `layout.pack`: left out when the browser has them
-    plan      plan_worker u2, plan_start f8, plan_end f8, plan_fetch f4: the simulated timeline
+    plan      plan_worker u2, plan_start f8, plan_end f8, plan_fetch f4: the simulated timeline; plan_free u1 is 1 where
+              the plan leaves the worker open, and plan_worker is only the simulator's choice
     live      records: one `ROW` per task that has left waiting
 
 A patch is ROWs alone. `js/codec.ts` reads them; one fixture written by the tests keeps the two in step.
@@ -109,6 +110,7 @@ def plan_part(plan: Plan | None) -> Part | None:
         ("plan_start", "f8", timeline.start.astype("<f8").tobytes()),
         ("plan_end", "f8", timeline.end.astype("<f8").tobytes()),
         ("plan_fetch", "f4", timeline.fetch.astype("<f4").tobytes()),
+        ("plan_free", "u1", np.array([a.worker is None for a in plan.assignments], np.uint8).tobytes()),
     )
     return Part(facts, columns)
 

@@ -339,6 +339,25 @@ def test_ordinary_values_under_a_name_come_back(nb: Kernel) -> None:
     assert "x" in nb.names
 
 
+def test_data_assigned_over_a_node_is_what_the_next_cell_sees(nb: Kernel) -> None:
+    nb.ok("1", dag("x = load(1)"))
+    nb.ok("2", "x = 7")
+    for _ in range(2):
+        nb.ok("3", dag("x = clean(x)"))
+        assert ("clean", ((7,), None)) in [(c[1], (tuple(c[3]), c[4])) for c in nb.content[0]]
+    nb.ok("1", dag("x = load(1)"))
+    nb.ok("3", dag("x = clean(x)"))  # now the node is newer than the data
+    assert nb.edges == {"load>x"}
+
+
+def test_data_where_a_node_was_is_told(nb: Kernel) -> None:
+    nb.ok("1", dag("x = load(1)"))
+    nb.ok("2", dag("y = clean(x)"))
+    nb.ok("3", "x = 7")
+    nb.ok("2", dag("y = clean(x)"))
+    assert nb.notes == ["x is a int here now; it was the one of In[2]"]
+
+
 def test_large_values_under_a_name_are_not_kept(nb: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scope, "HEAVY", 1_000_000)
     nb.ok("1", "x = bytes(2_000_000)")

@@ -26,7 +26,7 @@ NAMES = ["a", "b", "c", "x"]
 FNS = ["f", "g"]
 PRELUDE = "@task\ndef f(*a): return 1\n@task\ndef g(*a): return 2"
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "150"))
 pytestmark = pytest.mark.timeout(max(120, EXAMPLES))
 LOOK = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -271,8 +271,12 @@ class Notebook(RuleBasedStateMachine):
         keep: list[int] = []
         kernel = Kernel()
         for j, source in enumerate(self.cells):  # what Restart & Run All can run
+            variables = dict(kernel.ns)
             if kernel.run(f"c{j}", source) is None:
                 keep.append(j)
+            else:  # it may have changed ordinary data before it failed
+                kernel.ns.clear()
+                kernel.ns.update(variables)
         for j in set(range(len(self.cells))) - set(keep):
             self.kernel.etl.drop_cell(self.ids[j])
         self.cells, self.ids = [self.cells[j] for j in keep], [self.ids[j] for j in keep]

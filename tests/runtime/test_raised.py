@@ -140,6 +140,17 @@ def test_the_last_line_of_the_traceback_is_not_said_twice():
     assert text.count("bad") == 1
 
 
+def test_a_message_of_several_lines_is_kept_whole():
+    message = "a lock cannot be pickled\n  found in x[0]\n  return something else"
+    text = failure_text([failure(ValueError("a"), message=message, traceback=f"ValueError: {message}")])
+    assert text.splitlines() == [
+        "a lock cannot be pickled",
+        "  x failed on w1",
+        "  found in x[0]",
+        "  return something else",
+    ]
+
+
 def test_it_pickles_as_its_text():
     error = task_error([failure(ValueError("bad"))], RUN)
     copy = pickle.loads(pickle.dumps(error))

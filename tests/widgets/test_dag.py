@@ -10,7 +10,7 @@ from dagnb.graph.graph import TaskGraph
 from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
 from dagnb.planning.planner import find_planner, run_planner
-from dagnb.trace.events import TaskFinished
+from dagnb.trace.events import TaskFinished, TaskState
 from dagnb.widgets.dag import TAIL, Actions, DagWidget
 from tests.browser.recording import Played, pipeline
 
@@ -121,10 +121,12 @@ def test_a_run_is_followed_to_its_end(graph, show):
     run.emit([TaskFinished(0, 0, 0.5, 0.0)])
     assert front.answer("patch")["seq"] == 3
     run.makespan = 2.5
+    run.progress = {TaskState.DONE: 1, TaskState.FAILED: 0}  # type: ignore[attr-defined]  # as a Run has it
     run.end("done")
     assert ended == [run]
     assert front.widget.summary["state"] == "done"
     assert front.widget.summary["makespan"] == 2.5
+    assert front.widget.summary["counts"] == {"done": 1}
     while front.answer("patch")["state"] != "done":
         pass
 
