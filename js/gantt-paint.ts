@@ -10,8 +10,13 @@ import { FONT, type Theme } from "./theme";
 import { FAILED, RUNNING, STATES } from "./types";
 import { type Frame, taskOf } from "./view";
 
-/** Bars narrower than this are joined into runs of one colour. */
-const THIN = 3;
+/** Narrower bars are plain, have no mark, and join their neighbours of the same colour when they touch. */
+const THIN = 9;
+
+/** Right end of a plain bar: as long as bars can be told apart, a gap follows. */
+const plainEnd = (x: number, w: number): number => x + (w > 3 ? w - 1 : Math.max(1, w));
+
+const singled = (frame: Frame, i: number): boolean => frame.selection === i || taskOf(frame.hover) === i;
 
 /** Lanes, names and the axis; returns the width that names need. */
 export function paintFrame(ctx: CanvasRenderingContext2D, frame: Frame, lanes: Lanes, area: Area): number {
@@ -100,8 +105,8 @@ function planned(ctx: CanvasRenderingContext2D, frame: Frame, lanes: Lanes, area
     const x = area.left + (plan.start[i] - area.from) * area.scale;
     const w = (plan.end[i] - plan.start[i]) * area.scale;
     if (x + w < area.left || x > area.size.width || y > area.size.height || y + h < area.top) continue;
-    const narrow = w < THIN && !frame.matches;
-    if (narrow) runs.add(graph.kind[i] % colours.length, row, x, x + Math.max(1, w));
+    const narrow = w < THIN && !frame.matches && !singled(frame, i);
+    if (narrow) runs.add(graph.kind[i] % colours.length, row, x, plainEnd(x, w));
     else boxes.push([i, { x, y, w: Math.max(1, w), h }]);
   }
   paintRuns(ctx, runs, colours, (row) => inLane(row, area, ghost ? "ghost" : "whole"), ghost ? 0.5 : 0.75);
@@ -149,7 +154,8 @@ function actual(ctx: CanvasRenderingContext2D, frame: Frame, lanes: Lanes, area:
     const w = (end - live.start[i]) * area.scale;
     if (x + w < area.left || x > area.size.width || y > area.size.height || y + h < area.top) continue;
     const pale = frame.matches && !frame.matches[i] ? STATES.length : 0;
-    if (w < THIN && live.state[i] !== FAILED) runs.add(live.state[i] + pale, row, x, x + Math.max(1, w));
+    const narrow = w < THIN && live.state[i] !== FAILED && !singled(frame, i);
+    if (narrow) runs.add(live.state[i] + pale, row, x, plainEnd(x, w));
     else boxes.push([i, { x, y, w: Math.max(live.state[i] === FAILED ? 3 : 1, w), h }]);
   }
   const tones = frame.theme.tones.map((tone) => tone.strong);

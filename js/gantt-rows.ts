@@ -1,7 +1,7 @@
 /** Who stands where in the Gantt: lanes of workers, bars in the order of their start, the span of time to show. Pure. */
 
 import { clock } from "./state";
-import { type DagState, NO_WORKER } from "./types";
+import { type DagState, NO_WORKER, type Planned } from "./types";
 
 export interface Lanes {
   names: string[];
@@ -15,9 +15,11 @@ export interface Lanes {
 /** One lane per worker of the plan or the run; a plan that leaves the choice open gets a lane "any". */
 export function lanesOf(state: DagState): Lanes {
   const { plan, live, workers } = state;
+  const plans = plan ? plannedBars(plan) : new Int32Array();
+  const runs = tasksBy(live.worker, live.start, false);
   const used = new Set<number>();
-  const plans = plan ? tasksBy(plan.worker, plan.start, used, true) : new Int32Array();
-  const runs = tasksBy(live.worker, live.start, used, false);
+  for (const i of plans) used.add(plan?.worker[i] ?? NO_WORKER);
+  for (const i of runs) used.add(live.worker[i]);
   workers.forEach((_, w) => {
     used.add(w);
   });
@@ -30,12 +32,20 @@ export function lanesOf(state: DagState): Lanes {
   return { names, of, planned: plans, actual: runs };
 }
 
-function tasksBy(worker: Uint16Array, start: Float64Array, used: Set<number>, open: boolean): Int32Array {
+/** Sorted once per plan: it stays the same while patches come. */
+const SORTED = new WeakMap<Planned, Int32Array>();
+
+function plannedBars(plan: Planned): Int32Array {
+  const found = SORTED.get(plan) ?? tasksBy(plan.worker, plan.start, true);
+  SORTED.set(plan, found);
+  return found;
+}
+
+function tasksBy(worker: Uint16Array, start: Float64Array, open: boolean): Int32Array {
   const tasks: number[] = [];
   for (let i = 0; i < worker.length; i++) {
     if (Number.isNaN(start[i]) || (worker[i] === NO_WORKER && !open)) continue;
     tasks.push(i);
-    used.add(worker[i]);
   }
   return Int32Array.from(tasks).sort((a, b) => worker[a] - worker[b] || start[a] - start[b] || a - b);
 }

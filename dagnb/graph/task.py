@@ -83,6 +83,7 @@ class Task(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Record a node and give its handle while a DAG is built; else run the function."""
+        __tracebackhide__ = True
         recording = _recording()
         if recording is None:
             if OPEN:

@@ -19,16 +19,17 @@ from dagnb.errors import (
     RunError,
     SignatureError,
     SkippedError,
-    TaskError,
     near,
 )
 from dagnb.graph.graph import TaskRef
+from dagnb.planning.cluster import Cluster
 from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
 
 from .failures import TaskFailure, TaskLog, read_failure, whole_run
 from .follow import Follower
 from .hub import Hub
 from .pack import pack
+from .raised import task_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,7 +104,8 @@ class Run:
     """One execution of a graph. An `EventSource`. Safe to use from any thread."""
 
     def __init__(self, run: str, graph: TaskGraph, plan: Plan, hub: Hub, submitted: int, kept: frozenset[int]) -> None:
-        self.id, self.graph, self.plan, self.hub = run, graph, plan, hub
+        self.id, self.graph, self.hub = run, graph, hub
+        self._plan = plan
         self.submitted, self.kept = submitted, kept
         self.params: dict[str, Any] = {}
         self.slots: tuple[int, ...] = ()
@@ -115,6 +117,17 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.graph.name}: {self.state}>"
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that the workers obey, with its simulated figures; simulated now if nobody had looked before."""
+        if self._plan.timeline is None:
+            from dagnb.planning.estimator import estimate
+            from dagnb.planning.simulator import complete
+
+            cluster = Cluster.local(max(1, len(self._plan.workers)))
+            self._plan = complete(self._plan, self.graph, cluster, estimate(self.graph))
+        return self._plan
 
     # ---- how it stands ----------------------------------------------------------------------------------------------
     @property
@@ -257,8 +270,8 @@ class Run:
                 f"{key} was not run: the run of {graph.name} was cancelled.\n  %dag run {graph.name} starts again."
             )
         if state == TaskState.FAILED:
-            failed = next(f for f in self.errors() if f.key == key)
-            return TaskError(f"{key} failed: {failed.type}: {failed.message}\n  {failed.traceback}")
+            failed = [f for f in self.errors() if f.key == key]
+            return task_error(failed, self, graph.where[task] if graph.where else "")
         if task in self.kept:
             return NotRunError(f"the value of {key} has expired.\n  Run it again: %dag run {graph.name}.")
         advice = f"Bind it to a variable, or {graph.name}.run(keep={key!r})."

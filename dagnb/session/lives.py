@@ -11,7 +11,7 @@ from dagnb.errors import CancelledError, DagnbError, OptionError, RunError, near
 from dagnb.trace.events import TaskState
 
 from . import engine
-from .observers import tell
+from .observers import OBSERVERS, tell
 from .plans import make_plan
 from .sources import sources
 
@@ -49,7 +49,7 @@ def begin(
     if plan is not None and (planner is not None or workers is not None):
         raise OptionError("a plan already says its planner and its workers.\n  Give run() either the plan, or those.")
     if plan is None:
-        plan = make_plan(graph, workers, planner)
+        plan = make_plan(graph, workers, planner, figures=bool(OBSERVERS))
     from dagnb.runtime.run import start
 
     kept = _kept(graph, keep)
