@@ -10,11 +10,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
-# A Redis that `.ci/need_redis.py` brought along, where the machine and the wheels have none.
-ifneq ($(wildcard $(VENV)/redis/redis-server),)
-export DAGNB_REDIS_SERVER := $(abspath $(VENV)/redis/redis-server)
-endif
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-long check fix lab js notebooks bench clean browser

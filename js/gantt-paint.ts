@@ -281,5 +281,5 @@ function line(ctx: CanvasRenderingContext2D, x0: number, y0: number, x1: number,
 function rounded(ctx: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, r: number): void {
   ctx.beginPath();
   if (w < 4) ctx.rect(x, y, w, h);
-  else ctx.roundRect(x, y, w, h, Math.min(r, h / 3, w / 3));
+  else ctx.roundRect(x, y, w, h, Math.min(r, h / 3, w / 6));
 }

@@ -144,8 +144,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
     """The ledger: seconds by part, against what the part may take."""
     seconds: dict[str, float] = defaultdict(float)
     count: Counter[str] = Counter()
-    for reports in terminalreporter.stats.values():
-        for report in reports:
+    for outcome in ("passed", "failed", "error", "skipped", ""):  # the other lists hold no reports
+        for report in terminalreporter.stats.get(outcome, ()):
             if line := dict(getattr(report, "user_properties", ())).get("chapter"):
                 seconds[line] += report.duration
                 count[line] += report.when == "call"

@@ -16,16 +16,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import hiredis
 
-from dagnb.errors import OptionError, StoreUnreachableError
+from dagnb.errors import StoreUnreachableError
 from dagnb.runtime.directory import RuntimeDir, is_taken, through
 from dagnb.runtime.requests import failure
-from dagnb.runtime.server import check_address, tail
+from dagnb.runtime.server import address_of, check_address, tail
 from dagnb.runtime.wire import LOST, PATIENCE, Wire
-from dagnb.settings import Settings, hide_password
+from dagnb.settings import Settings
 
 #: Seconds a supervisor has to be up; a cold start takes a fifth of one.
 START = 10.0
@@ -134,14 +133,7 @@ def _external(settings: Settings) -> str | None:
     if not settings.redis:
         return None
     check_address(settings.redis, insecure=settings.insecure)
-    parts = urlsplit(settings.redis)
-    if parts.scheme != "unix":
-        msg = (
-            f"workers cannot use {hide_password(settings.redis)} yet: they reach a store by a unix socket only\n"
-            "  setting redis\n  Give unix:///path/of/redis.sock, or unset DAGNB_REDIS to use our own."
-        )
-        raise OptionError(msg)
-    return parts.path
+    return address_of(settings.redis)
 
 
 def _start(directory: RuntimeDir, settings: Settings, end: float) -> None:

@@ -3,6 +3,7 @@
     lock              flock of the supervisor, as long as it lives
     door              flock of whoever attaches, starts or leaves: attaching and idle exit cannot cross
     r.sock            Redis
+    address           where Redis is: the path of r.sock, or the URL of one that is not ours (0600)
     secret            32 random bytes that sign every payload (0600)
     supervisor.json   who is in charge: process ids, version, address
     supervisor.log    what the supervisor says
@@ -48,6 +49,7 @@ class RuntimeDir:
         self.lock = self.path / "lock"
         self.door = self.path / "door"
         self.socket = self.path / "r.sock"
+        self.address = self.path / "address"
         self.secret_file = self.path / "secret"
         self.state = self.path / "supervisor.json"
         self.log = self.path / "supervisor.log"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from dagnb.errors import StoreError, StoreUnreachableError
-from dagnb.runtime.server import find_binary, launch, parse_info, wait_ready
+from dagnb.runtime.server import address_of, find_binary, launch, parse_info, wait_ready
 from dagnb.runtime.status import RedisStatus
 from dagnb.runtime.wire import PATIENCE, Wire
+from dagnb.settings import hide_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,9 +71,11 @@ class Keeper:
     def start(self) -> None:
         """Have a server. Raises StoreUnreachableError or StoreVersionError."""
         if self.settings.redis:
-            self.path = urlsplit(self.settings.redis).path
+            self.path = address_of(self.settings.redis)
+            self.directory.write(self.directory.address, self.path.encode())
             return
         self.path = str(self.directory.socket)
+        self.directory.write(self.directory.address, self.path.encode())
         self.binary = find_binary(self.settings.redis_server)
         history = self.directory.has_history()
         if history:
@@ -111,7 +113,8 @@ class Keeper:
         me = f"{socket.gethostname()}:{self.directory.path}"
         owner = wire.call("GET", OWNER)
         if owner is not None and owner.decode() != me:
-            msg = f"this Redis is in use by the background processes of {owner.decode()}\n  {self.path}\n"
+            who = f"{owner.decode()}\n  {hide_password(self.path)}"
+            msg = f"this Redis is in use by the background processes of {who}\n"
             raise StoreUnreachableError(msg + "  Give each user and host a Redis of its own, or unset DAGNB_REDIS.")
         wire.call("SET", OWNER, me, "EX", OWNED)
 
@@ -127,7 +130,7 @@ class Keeper:
             version=told["redis_version"],
             memory=int(told["used_memory"]),
             max_memory=int(told.get("maxmemory", 0)),
-            socket=self.path,
+            socket=hide_password(self.path),
         )
 
     def stop(self, patience: float) -> None:

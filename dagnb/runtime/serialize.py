@@ -35,7 +35,7 @@ def unseal(secret: bytes, purpose: bytes, data: bytes) -> memoryview:
     if len(view) < MAC or not hmac.compare_digest(view[:MAC], _mac(secret, purpose, view[MAC:])):
         msg = (
             f"a payload ({purpose.decode(errors='replace')}) is not signed with this user's secret, and not opened.\n"
-            "  Somebody else wrote to this Redis, or its runtime directory was replaced: restart with `%dag workers 0`."
+            "  Somebody else wrote to this Redis, or its runtime directory was replaced: run it again."
         )
         raise SignatureError(msg)
     return view[MAC:]

@@ -250,6 +250,12 @@ def tail(file: Path, length: int = 2000) -> str:
     return data[-length:].decode("utf-8", "replace").strip()
 
 
+def address_of(url: str) -> str:
+    """What `Wire` takes for the setting `redis`: the path for unix://, else the URL."""
+    parts = urlsplit(url)
+    return parts.path if parts.scheme == "unix" else url
+
+
 def check_address(address: str, *, insecure: bool = False) -> dict[str, str]:
     """Is the store at this address one that we may use? What it says of itself (INFO server).
 

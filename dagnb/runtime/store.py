@@ -153,6 +153,10 @@ class Store:
         """End a run now: workers are given nothing more. False when it had ended before."""
         return self._end(run, "cancelled", "")
 
+    def fail(self, run: str, reason: str) -> bool:
+        """End a run that cannot go on, for `reason`. False when it had ended before."""
+        return self._end(run, "failed", reason)
+
     def _end(self, run: str, state: str, reason: str) -> bool:
         return bool(self._call("EVAL", END, 2, run_prefix(run), DAGNB, run, state, reason, now()) == 1)
 

@@ -347,14 +347,6 @@ def log(text: str) -> None:
     sys.stderr.flush()
 
 
-class RecoveringStore(Store):
-    """The store as the supervisor uses it."""
-
-    def fail(self, run: str, reason: str) -> bool:
-        """End a run now, as failed; False when it had ended before."""
-        return self._end(run, "failed", reason)
-
-
 def serve(supervisor: Supervisor, ready: int) -> int:
     """Start, say so on the pipe `ready`, loop, end. The exit code."""
     try:
@@ -386,4 +378,4 @@ def _say(ready: int, fields: dict[str, str]) -> None:
 def main(arguments: list[str], ready: int = -1) -> Never:
     """The program `python -m dagnb supervisor --dir DIRECTORY`."""
     directory = RuntimeDir(Path(arguments[arguments.index("--dir") + 1]))
-    sys.exit(serve(Supervisor(directory, Settings.load(), RecoveringStore), ready))
+    sys.exit(serve(Supervisor(directory, Settings.load(), Store), ready))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import hiredis
 
@@ -27,8 +28,47 @@ def pack(words: tuple[Word, ...]) -> bytes:
 
 #: Seconds to keep trying to come back: Redis is restarted by its supervisor within one or two.
 PATIENCE = 30.0
+#: Seconds to wait for a host that may be far away.
+REACH = 5.0
 CHUNK = 1 << 18
 LOST = (EOFError, OSError)
+
+
+def open_socket(address: str) -> socket.socket:
+    """A connected socket: `address` is the path of a unix socket, or redis://… or rediss://…. Raises OSError."""
+    if "://" not in address:
+        plain = socket.socket(socket.AF_UNIX)
+        try:
+            plain.connect(address)
+        except OSError:
+            plain.close()
+            raise
+        return plain
+    parts = urlsplit(address)
+    host = parts.hostname or "localhost"
+    line = socket.create_connection((host, parts.port or 6379), timeout=REACH)
+    line.settimeout(None)
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if parts.scheme != "rediss":
+        return line
+    import ssl
+
+    return ssl.create_default_context().wrap_socket(line, server_hostname=host)
+
+
+def greeting(address: str, name: str) -> list[tuple[Word, ...]]:
+    """What a new connection says first: who it is, which database it wants, and that it waits for a loading server."""
+    words: list[tuple[Word, ...]] = []
+    if "://" in address:
+        parts = urlsplit(address)
+        if parts.password is not None:
+            user = unquote(parts.username or "default")
+            words.append(("AUTH", user, unquote(parts.password)))
+        if parts.path.strip("/"):
+            words.append(("SELECT", parts.path.strip("/")))
+    if name:
+        words.append(("CLIENT", "SETNAME", name))
+    return [*words, ("PING",)]
 
 
 class Wire:
@@ -38,22 +78,27 @@ class Wire:
         self.path = path
         self.name = name
         self.patience = patience
+        self.socket: Any = None
         self.connect()
 
     def connect(self) -> None:
         """(Re)connect, waiting for a server that restarts or loads. Raises StoreUnreachableError after `patience`."""
         end = time.monotonic() + self.patience
         while True:
-            self.socket = socket.socket(socket.AF_UNIX)
             self.reader = hiredis.Reader()
             try:
-                self.socket.connect(self.path)
-                self.send([("CLIENT", "SETNAME", self.name)] if self.name else [("PING",)])
-                self.read()
+                self.socket = open_socket(self.path)
+                words = greeting(self.path, self.name)
+                self.send(words)
+                for _ in words:  # PING is refused while Redis still reads what it remembers
+                    self.read()
             except (*LOST, hiredis.ReplyError) as error:
-                self.socket.close()
+                self.close()
                 if time.monotonic() > end:
-                    msg = f"Redis at {self.path} does not answer ({error}).\n  `%dag doctor` tells what is wrong."
+                    from dagnb.settings import hide_password
+
+                    where = hide_password(self.path)
+                    msg = f"Redis at {where} does not answer ({error}).\n  `%dag doctor` tells what is wrong."
                     raise StoreUnreachableError(msg) from error
                 time.sleep(0.01)
             else:
@@ -99,4 +144,5 @@ class Wire:
 
     def close(self) -> None:
         """Close the socket; `connect` opens another."""
-        self.socket.close()
+        if self.socket is not None:
+            self.socket.close()

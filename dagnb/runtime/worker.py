@@ -38,9 +38,9 @@ class Desk:
     def __init__(self, slot: int, epoch: int, directory: Path) -> None:
         self.slot = slot
         self.secret = (directory / "secret").read_bytes()
-        socket = str(directory / "r.sock")
-        self.talk = Conversation(Wire(socket, f"worker-{slot}"), (_HERE / "sync.lua").read_text(), epoch)
-        self._payloads = Wire(socket, f"worker-{slot}-payloads")
+        address = (directory / "address").read_text()
+        self.talk = Conversation(Wire(address, f"worker-{slot}"), (_HERE / "sync.lua").read_text(), epoch)
+        self._payloads = Wire(address, f"worker-{slot}-payloads")
         self.shelf = Shelf(self._payloads, self.secret, "", epoch)
         self.out, self.err = install_captures()
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
