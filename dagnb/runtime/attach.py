@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hiredis
 
@@ -24,7 +25,9 @@ from dagnb.runtime.directory import RuntimeDir, is_taken, through
 from dagnb.runtime.requests import failure
 from dagnb.runtime.server import address_of, check_address, tail
 from dagnb.runtime.wire import LOST, PATIENCE, Wire
-from dagnb.settings import Settings
+
+if TYPE_CHECKING:
+    from dagnb.settings import Settings
 
 #: Seconds a supervisor has to be up; a cold start takes a fifth of one.
 START = 10.0

@@ -36,6 +36,8 @@ FENCED = frozenset({17, 18})
 BROKEN_AFTER = 5
 #: Seconds after which a worker counts as well started.
 SETTLED = 10.0
+#: The same for workers that were killed from outside.
+KILLED_AFTER = 50
 #: Seconds before the first repetition of such a start; doubled each time.
 FIRST_PAUSE = 0.02
 #: Seconds between a polite and a forced end.
@@ -239,8 +241,9 @@ class Slots:
         """A worker ended without having run a task: try again later, and give up after a few times."""
         settled = time.monotonic() - slot.since > SETTLED
         slot.failures = 1 if settled else slot.failures + 1
-        if slot.failures < BROKEN_AFTER:
-            slot.again = time.monotonic() + FIRST_PAUSE * 2**slot.failures
+        killed = child.exit_code == -signal.SIGKILL  # by somebody else: the worker itself may be sound
+        if slot.failures < (KILLED_AFTER if killed else BROKEN_AFTER):
+            slot.again = time.monotonic() + (FIRST_PAUSE if killed else FIRST_PAUSE * 2**slot.failures)
             return
         said = tail(self.directory.worker_log(slot.number)) or "it said nothing"
         self.give_up(slot, f"{slot.failures} workers in a row could not start ({child.ending()}):\n{said}")
