@@ -223,7 +223,8 @@ function hatch(ctx: CanvasRenderingContext2D, theme: Theme, x: number, y: number
   ctx.globalAlpha *= 0.65;
   ctx.lineWidth = 1.2;
   ctx.beginPath();
-  for (let at = x - h; at < x + w; at += 4) {
+  const end = Math.min(x + w, 4096); // a bar may be far longer than any screen
+  for (let at = Math.max(x, -h) - h; at < end; at += 4) {
     ctx.moveTo(at, y + h);
     ctx.lineTo(at + h, y);
   }

@@ -86,7 +86,9 @@ def stop_supervisor(directory: Path, patience: float = 20.0) -> None:
     end = time.monotonic() + patience
     while (left := leftovers(directory)) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not left, f"left behind in {directory}: {left}"
+    log = directory / "supervisor.log"
+    said = log.read_text()[-2000:] if log.exists() else ""
+    assert not left, f"left behind in {directory}: {left}\n{said}"
 
 
 def leftovers(directory: Path) -> list[str]:
@@ -146,7 +148,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
     count: Counter[str] = Counter()
     for outcome in ("passed", "failed", "error", "skipped", ""):  # the other lists hold no reports
         for report in terminalreporter.stats.get(outcome, ()):
-            if line := dict(getattr(report, "user_properties", ())).get("chapter"):
+            if not isinstance(report, pytest.TestReport):
+                continue  # deselected items and warnings stand in the same lists
+            if line := dict(report.user_properties).get("chapter"):
                 seconds[line] += report.duration
                 count[line] += report.when == "call"
     if count.total() < 20:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +36,8 @@ def run_demo(directory: Path) -> None:
     """Execute the notebook into `directory`, print what it printed, say what to open."""
     directory.mkdir(parents=True, exist_ok=True)
     executed, page = directory / f"{NAME}.ipynb", directory / f"{NAME}.html"
-    notebook = run_notebook(demo_notebook(), executed)
+    shutil.copyfile(demo_notebook(), executed)  # executed where it lies: a kernel's directory is on its path
+    notebook = run_notebook(executed)
     page.write_text(html_page(notebook, "First DAG"), encoding="utf-8")
     click.echo()
     click.echo(printed(notebook))

@@ -17,7 +17,8 @@ if call('HGET', run .. 'meta', 'state') ~= 'running' then return 0 end
 
 local named = call('EXISTS', run .. 'place') == 1
 local count, shared, here = 0, {}, {}
-local function flush(ids, key)
+local function flush(ids, key) -- to the head of the queue, in their order
+  for i = 1, math.floor(#ids / 2) do ids[i], ids[#ids + 1 - i] = ids[#ids + 1 - i], ids[i] end
   for i = 1, #ids, 1000 do call('LPUSH', key, unpack(ids, i, math.min(i + 999, #ids))) end
   count = count + #ids
 end
