@@ -1,19 +1,22 @@
-"""The two scripts by themselves: numbered, fenced, atomic. A worker is played by hand on a slot that no process sits in."""
+"""The two scripts by themselves: numbered, fenced, atomic. A worker is played by hand, in a slot without a process."""
 
 from __future__ import annotations
 
 import struct
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dagnb.runtime import pack as packing
 from dagnb.runtime.hub import Hub
 from dagnb.runtime.keys import DAGNB, TODO, inbox, run_prefix
-from dagnb.runtime.store import Store
 from dagnb.runtime.values import pack_blob
 from tests.runtime.dags import Sketch, free_plan, leaf, total
+
+if TYPE_CHECKING:
+    from dagnb.runtime.store import Store
 
 SYNC = (Path(packing.__file__).parent / "sync.lua").read_text()
 SLOT = 900
