@@ -124,8 +124,10 @@ def screens() -> Path:
 def chapter(item: pytest.Item) -> str:
     """The line of the ledger that a test is booked under."""
     folder = item.path.relative_to(ROOT / "tests").parts[0]
-    if folder in {"browser", "notebooks"}:
-        return {"browser": "browser", "notebooks": "notebooks"}[folder]
+    if folder == "browser":
+        return "browser"
+    if folder in {"notebooks", "test_cli.py"}:
+        return "notebooks"
     if folder == "chaos" or item.get_closest_marker("chaos"):
         return "chaos and bad input"
     if folder in {"runtime", "notebook", "test_catalogue.py"} or folder.startswith("test_session"):

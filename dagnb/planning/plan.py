@@ -140,14 +140,15 @@ class Plan:
         """The plan as text; `from_json` gives an equal one. Raises PlanError for numbers that are not finite."""
         facts = {name: getattr(self, name) for name in _FACTS}
         packed = base64.b64encode(self.timeline.batch().pack()).decode() if self.timeline is not None else None
-        notes = {i: a.annotations for i, a in enumerate(self.assignments) if a.annotations}
+        columns = self.columns
+        ids: list[WorkerId | None] = [*columns.ids, None]  # the last is that of -1
         document = {
             "format": FORMAT,
             **facts,
-            "worker": [a.worker for a in self.assignments],
-            "order": [a.order for a in self.assignments],
-            "priority": [a.priority for a in self.assignments],
-            "annotations": {str(i): asdict(note) for i, note in notes.items()},
+            "worker": [ids[w] for w in columns.worker.tolist()],
+            "order": columns.order.tolist(),
+            "priority": columns.priority.tolist(),
+            "annotations": {str(i): asdict(note) for i, note in sorted(columns.notes.items())},
             "timeline": packed,
         }
         try:
