@@ -146,13 +146,14 @@ if named > 0 then
   if got then for j = 1, #got do mine[#mine + 1] = got[j] end end
 end
 if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
--- a handful of tiny tasks is not worth a second worker, as long as one is at it
+-- a handful of tiny tasks is not worth a second worker, as long as one is at it: it owns something that is not committed.
+-- (Who merely is awake does not count: two that were woken together would each leave the work to the other, for ever.)
 local average = mean
 if average == 0 then average = tonumber(string.match(call('GET', run .. 'avg') or '0', '%d+')) end
 local worth = true
 if want > 0 and #mine == 0 and average > 0 and backlog() * average < WORTH then
-  for _, other in ipairs(call('SDIFF', run .. 'act', run .. 'idle')) do
-    if other ~= slot and other ~= 'x' then worth = false end
+  for _, other in ipairs(call('SMEMBERS', run .. 'act')) do
+    if other ~= slot and call('EXISTS', run .. 'own' .. other) == 1 then worth = false end
   end
 end
 local first, count = 0, 0

@@ -46,7 +46,7 @@ class Hand:
         own = b"p" + struct.pack(f"<{len(said['own'])}I", *said["own"]) if "own" in said else b""
         words = (
             *("EVAL", SYNC, 2, run_prefix(self.run), DAGNB, self.slot, self.epoch, number, self.run, want),
-            *(said.get("finished", 0), own, said.get("events", b""), 0, 0, self.workers, self.roots),
+            *(said.get("finished", 0), own, said.get("events", b""), said.get("mean", 0), 0, self.workers, self.roots),
             *(b"", ",".join(said.get("payloads", []))),
         )
         return self.store._call(*words, *counts, *tail)
@@ -183,3 +183,15 @@ def test_an_ended_run_gives_nothing_more(table):
     assert claim(answer) == ([], [])
     left = {name.decode().rpartition(":")[2] for name in one.store._keys(run_prefix(one.run) + "*")}
     assert left <= {"meta", "fin", "keep", "err", "log", "ev"}
+
+
+def test_tiny_work_is_left_to_whoever_is_at_it_but_never_to_nobody(table):
+    """Two workers that were woken together once left the last task to each other for ever."""
+    one, two = table
+    for _ in range(8):
+        one.sync(8, mean=1000)
+    assert claim(one.sync(8, mean=1000)) == ([], [])
+    one.sync(0, mean=1000, finished=7, own=[0], surplus=[7])
+    assert claim(two.sync(1)) == ([], [])
+    one.sync(0, mean=1000, finished=0, own=[])
+    assert claim(two.sync(1)) == ([], [7])
