@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from .execute import awaited
@@ -25,6 +26,7 @@ class Compiled:
     """Topology in both directions, calls, order and places of one run.
 
     starts, deps            dependencies as CSR; cstarts, children: dependents
+    constants               of all tasks, in order; those of task i begin at first_constant[i]
     roots                   free roots in the order in which they are handed out
     shapes                  by template: which short cut its calls take
     by_rank, rank           order among ready tasks, or None when it is the order of numbers
@@ -43,6 +45,7 @@ class Compiled:
             template_of,
             self.templates,
             self.constants,
+            counts,
             self.hashes,
             rank,
             places,
@@ -54,6 +57,7 @@ class Compiled:
         self.cstarts, self.children = _u32(cstarts), _u32(children)
         self.roots = _u32(roots)
         self.function_of, self.template_of = _u32(function_of), _u32(template_of)
+        self.first_constant = [0, *accumulate(counts[t] for t in self.template_of)]
         self.kept = frozenset(_u32(kept))
         self.rank = _u32(rank) if rank else None
         self.by_rank: list[int] | None = None

@@ -23,8 +23,9 @@ LOCAL = 200
 class Capture(io.TextIOBase):
     """Stands for sys.stdout or sys.stderr in a worker; holds what the running task prints, head and tail."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, noise: list[bool]) -> None:
         self.name = name
+        self.noise = noise  # shared: not empty when something was printed
         self.head: list[str] = []
         self.tail = ""
         self.room = OUTPUT // 2
@@ -32,6 +33,8 @@ class Capture(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Keep `text`; what does not fit is counted."""
+        if not self.noise:
+            self.noise.append(True)
         if self.room > 0:
             self.head.append(text[: self.room])
             rest = text[self.room :]
@@ -56,11 +59,12 @@ class Capture(io.TextIOBase):
         return text
 
 
-def install_captures() -> tuple[Capture, Capture]:
-    """Put captures in the place of sys.stdout and sys.stderr."""
-    out, err = Capture("<stdout>"), Capture("<stderr>")
+def install_captures() -> tuple[Capture, Capture, list[bool]]:
+    """Put captures in the place of sys.stdout and sys.stderr; the list tells whether one of them holds something."""
+    noise: list[bool] = []
+    out, err = Capture("<stdout>", noise), Capture("<stderr>", noise)
     sys.stdout, sys.stderr = out, err
-    return out, err
+    return out, err, noise
 
 
 def awaited(value: Any) -> Any:

@@ -34,6 +34,8 @@ MEDIUM = SYNC // 20
 SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
 #: On the page of marks: no task runs.
 NOBODY = (1 << 64) - 1
+#: Types of values whose size nobody needs to look at.
+PLAIN = frozenset({int, float, bool, complex, type(None)})
 
 
 class Loop:
@@ -104,32 +106,52 @@ class Loop:
     def _work(self) -> bool:  # noqa: C901, PLR0912, PLR0915  one frame: a call per step would double its cost
         """Run tasks until none is ready or it is time to sync; True when the run has ended.
 
-        The hot path: a no-op task costs about 3 µs here, so that names are bound once and rare things stand elsewhere.
+        The hot path: a no-op task costs 2–3 µs here, so that names are bound once and rare things stand elsewhere.
         """
-        graph, ready, outbox, values = self.graph, self.ready, self.outbox, self.values
-        by_rank, function_of, pace, here, mark = graph.by_rank, graph.function_of, self.pace, self.here, self.desk.mark
-        starts, deps, constants, functions = graph.starts, graph.deps, graph.constants, graph.functions
-        shapes, template_of, all_atoms, atoms = graph.shapes, graph.template_of, ATOMS.issuperset, ATOMS
+        graph, ready, outbox, values, here, heavy = (
+            self.graph,
+            self.ready,
+            self.outbox,
+            self.values,
+            self.here,
+            self.heavy,
+        )
+        rank, by_rank, function_of, pace, mark = graph.rank, graph.by_rank, graph.function_of, self.pace, self.desk.mark
+        starts, deps, cstarts, children = graph.starts, graph.deps, graph.cstarts, graph.children
+        functions, constants, first_constant = graph.functions, graph.constants, graph.first_constant
+        shapes, template_of, all_atoms, atoms, kept = (
+            graph.shapes,
+            graph.template_of,
+            ATOMS.issuperset,
+            ATOMS,
+            graph.kept,
+        )
+        have, need, dirty, done, short = self.have, self.need, outbox.dirty, outbox.done, outbox.short
+        noise, plain = self.desk.noise, PLAIN
+        ran, total, end = self.ran, self.total, now()
         while ready:
             task = by_rank[ready[0]] if by_rank else ready[0]
             function = function_of[task]
-            if pace[function] > FAST:
-                if outbox.announced != task:
-                    if self._announce(task):
-                        return True
-                    continue  # the answer may have brought something more urgent
-            elif self.ran and self.total > MEDIUM * self.ran and (len(ready) == 1 or now() - self.synced > SYNC):
-                if self._report():
+            talks = pace[function] > FAST and outbox.announced != task
+            if talks or (
+                ran
+                and pace[function] <= FAST
+                and total > MEDIUM * ran
+                and (len(ready) == 1 or end - self.synced > SYNC)
+            ):
+                self.ran, self.total = ran, total
+                if self._announce(task) if talks else self._report():
                     return True
-                if not ready:
-                    return False
+                end = now()
+                if talks or not ready:
+                    continue  # the answer may have brought something more urgent
                 task = by_rank[ready[0]] if by_rank else ready[0]
                 function = function_of[task]
             heappop(ready)
             here[task] = 0
             mark[0] = task
             low, high = starts[task], starts[task + 1]
-            start = fetched = now()
+            start = fetched = end  # the end of the task before: what lies between belongs to this one
             inputs: list[Any] = []
             try:
                 if low != high:
@@ -139,7 +161,7 @@ class Loop:
                         fetched = now()
                 shape = shapes[template_of[task]]
                 if shape == CONSTANTS:
-                    value = functions[function](*constants[task])
+                    value = functions[function](*constants[first_constant[task] : first_constant[task + 1]])
                 elif shape == DEPENDENCIES:
                     value = functions[function](*inputs)
                 elif shape == GATHER:
@@ -150,18 +172,38 @@ class Loop:
                     land(value)
             except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
                 self._failed(task, error, start, inputs)
-                self.total += now() - start
+                end = now()
+                total += end - start
                 continue
             end = now()
             if end - fetched > SYNC or pace[function]:
                 self._learn(function, end - fetched)
             inputs = []
-            self._done(task, value, start, fetched, end)
-            self.ran += 1
-            tick = now()
-            self.total += tick - start
-            if tick - self.mark > SYNC and (end - start < SYNC or not ready):
+            values[task] = value
+            if fetched == start and type(value) in plain:
+                short += (end, start, task)
+            else:
+                self._record(task, value, start, fetched, end)
+            if noise:
+                outbox.note_output(task)
+            done.append(task)
+            if task in kept:
+                outbox.keep(task, value)
+            if heavy:
+                self.release(deps[low:high])
+            for child in children[cstarts[task] : cstarts[task + 1]]:
+                count = have[child] = have[child] + 1
+                if count == need[child]:
+                    dirty.discard(child)
+                    here[child] = 1
+                    heappush(ready, rank[child] if rank else child)
+                else:
+                    dirty.add(child)
+            ran += 1
+            total += end - start
+            if end - self.mark > SYNC and (end - start < SYNC or not ready):
                 break
+        self.ran, self.total = ran, total
         mark[0] = NOBODY
         return False
 
@@ -203,7 +245,8 @@ class Loop:
     def _call(self, task: int, function: int, inputs: list[Any]) -> Any:
         """Any call that has no short cut."""
         graph = self.graph
-        args, kwargs = bind(graph.templates[graph.template_of[task]], inputs, graph.constants[task])
+        constants = graph.constants[graph.first_constant[task] : graph.first_constant[task + 1]]
+        args, kwargs = bind(graph.templates[graph.template_of[task]], inputs, constants)
         return graph.functions[function](*args, **kwargs)
 
     def _gather(self, inputs: list[Any], low: int) -> None:
@@ -233,38 +276,17 @@ class Loop:
         self.absorb()
 
     # ---- what follows from a result ---------------------------------------------------------------------------------
-    def _done(self, task: int, value: Any, start: int, fetched: int, end: int) -> None:
-        graph, outbox = self.graph, self.outbox
-        self.values[task] = value
+    def _record(self, task: int, value: Any, start: int, fetched: int, end: int) -> None:
+        """The record of a task whose inputs or value are more than numbers, and who still needs that value here."""
         zero = self.submitted
-        at, began = (end - zero) * 1e-9, (start - zero) * 1e-9
-        size = 8.0
-        clow, chigh = graph.cstarts[task], graph.cstarts[task + 1]
-        if type(value) not in ATOMS:
-            size = float(size_of(value))
-            if clow != chigh:
-                self.heavy[task] = chigh - clow
-        outbox.records.append(
-            (at, began, (fetched - start) * 1e-9, 0.0, size, task, self.position, RecordKind.FINISHED, 1)
-        )
-        if self.desk.out.head or self.desk.err.head:
-            outbox.note_output(task)
-        outbox.done.append(task)
-        if task in graph.kept:
-            outbox.keep(task, value)
-        if clow == chigh:
+        times = ((end - zero) * 1e-9, (start - zero) * 1e-9, (fetched - start) * 1e-9, 0.0)
+        size = float(size_of(value))
+        self.outbox.records.append((*times, size, task, self.position, RecordKind.FINISHED, 1))
+        users = self.graph.cstarts[task + 1] - self.graph.cstarts[task]
+        if not users:
             self.values[task] = GONE
-        if self.heavy:
-            self.release(graph.deps[graph.starts[task] : graph.starts[task + 1]])
-        have, need, dirty = self.have, self.need, outbox.dirty
-        for child in graph.children[clow:chigh]:
-            count = have[child] = have[child] + 1
-            if count == need[child]:
-                dirty.discard(child)
-                self.here[child] = 1
-                heappush(self.ready, graph.rank[child] if graph.rank else child)
-            else:
-                dirty.add(child)
+        elif type(value) not in ATOMS:
+            self.heavy[task] = users
 
     def release(self, tasks: list[int]) -> None:
         """One consumer less; the last one frees the value."""
@@ -282,6 +304,7 @@ class Loop:
         """The failure becomes a record; everything that needs the task is skipped."""
         desk, outbox = self.desk, self.outbox
         out, err = desk.out.take(), desk.err.take()
+        desk.noise.clear()
         record = failure(
             error,
             secret=desk.secret,

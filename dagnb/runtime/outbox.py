@@ -42,6 +42,7 @@ class Outbox:
         self.dead = bytearray(loop.graph.n)  # failed or skipped
         self.local = bytearray(loop.graph.n)  # done here and committed, or in the commit on its way
         self.records: list[Record] = []
+        self.short: list[int] = []  # end, start, task of what needs no longer record
         self.notes: list[tuple[str, int, str]] = []
         self.kept: list[tuple[int, bytes]] = []
         self.skipped: list[int] = []
@@ -57,6 +58,7 @@ class Outbox:
         import json
 
         desk = self.loop.desk
+        desk.noise.clear()
         self.notes.append(("log", task, json.dumps({"stdout": desk.out.take(), "stderr": desk.err.take()})))
 
     def keep(self, task: int, value: Any) -> None:
@@ -80,8 +82,8 @@ class Outbox:
             return True
         if not loop.ready and not self.dirty:
             return True  # nothing is half done: this may be the end
-        if loop.active <= 1 or not self.dirty or loop.ready:
-            return False
+        if loop.active <= 1 or loop.ready or not loop.idle:
+            return False  # nobody waits for what is half done; whoever begins to wait is seen in the next answer
         return tick - self.reported > SYNC
 
     def _wants(self, mean: float, *, prefetch: bool, begins: bool) -> int:
@@ -114,18 +116,16 @@ class Outbox:
         commit = self._commits(tick, mean, must=dry or begins is not None or bool(surplus))
         tail: list[Word] = []
         places = b""
-        frontier: list[tuple[Word, Word]] = []
-        blobs: list[tuple[Word, Word]] = []
+        where: list[Word] = []
+        blobs: list[Word] = []
         finished, decrements = 0, 0
         if commit:
             self.reported = tick
             finished = len(self.done)
             decrements = len(self.dirty)
             places = self._decrements(tail)
-            frontier, blobs = self._values(bool(decrements or loop.ready or surplus))
-        tail += surplus
-        for pair in (*frontier, *blobs):
-            tail += pair
+            where, blobs = self._values(bool(decrements or loop.ready or surplus))
+        tail += surplus + where + blobs
         notes = self.notes if commit else []
         kept = self.kept if commit else []
         skipped = self.skipped if commit else []
@@ -136,7 +136,8 @@ class Outbox:
         if begins is not None:
             self.records.append(self._started(begins))
         purpose = COMMITTED if commit else PROVISIONAL
-        events = pack_batch(purpose, loop.position, self.records) if self.records or commit else b""
+        told = self.records or self.short or commit
+        events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
         head = (
             *(
                 desk.slot,
@@ -154,14 +155,15 @@ class Outbox:
                 places,
                 ",".join(self.payloads),
             ),
-            *(decrements, len(surplus), len(frontier), len(blobs), len(kept), len(notes), len(skipped)),
+            *(decrements, len(surplus), len(where) // 2, len(blobs) // 2, len(kept), len(notes), len(skipped)),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
-        self.records = []
-        self.payloads = []
+        for told_now in (self.records, self.short, self.payloads):
+            told_now.clear()
         self.sent += 1
         if commit:
-            self.done, self.notes, self.kept, self.skipped = [], [], [], []
+            for committed in (self.done, self.notes, self.kept, self.skipped):
+                committed.clear()  # in place: the loop holds on to them
         loop.pending = True
 
     def _surplus(self, mean: float, *, clear: bool) -> list[Word]:
@@ -210,7 +212,7 @@ class Outbox:
         self.dirty.clear()
         return places
 
-    def _values(self, anybody: bool) -> tuple[list[tuple[Word, Word]], list[tuple[Word, Word]]]:  # noqa: FBT001
+    def _values(self, anybody: bool) -> tuple[list[Word], list[Word]]:  # noqa: FBT001
         """Frontier: what is done here and has a child that is not. Its values go out, grouped into signed blobs."""
         loop, graph = self.loop, self.loop.graph
         for task in self.done:
@@ -227,18 +229,22 @@ class Outbox:
                     frontier.append(task)
                     break
         self.flying = [t for t in frontier if t in loop.heavy]
-        where: list[tuple[Word, Word]] = []
-        blobs: list[tuple[Word, Word]] = []
+        where: list[Word] = []
+        blobs: list[Word] = []
         group: dict[int, Any] = {}
-        size = 0
+        size, values = 0, loop.values
         for task in frontier:
-            value = self._leaving(task)
-            own = type(value) is Encoded and len(value.data) > SMALL
-            if own:
-                self._blob({task: value}, where, blobs)
-                continue
-            group[task] = value
-            size += len(value.data) if type(value) is Encoded else 16
+            value = values[task]
+            if type(value) in ATOMS:
+                group[task] = value
+                size += len(value) if type(value) in (str, bytes) else 16
+            else:
+                value = self._leaving(task, value)
+                if type(value) is Encoded and len(value.data) > SMALL:
+                    self._blob({task: value}, where, blobs)
+                    continue
+                group[task] = value
+                size += SMALL
             if size > BLOB:
                 self._blob(group, where, blobs)
                 group, size = {}, 0
@@ -246,11 +252,8 @@ class Outbox:
             self._blob(group, where, blobs)
         return where, blobs
 
-    def _leaving(self, task: int) -> Any:
-        """The form in which a value leaves: an atom, bytes, or a reference to a payload that is written first."""
-        value = self.loop.values[task]
-        if type(value) in ATOMS:
-            return value
+    def _leaving(self, task: int, value: Any) -> Any:
+        """The form in which a value leaves: bytes, or a reference to a payload that is written first."""
         began = now()
         try:
             data = encode(value)
@@ -271,11 +274,12 @@ class Outbox:
                 self.records[i] = (*record[:3], seconds, float(size), *record[5:])
                 return
 
-    def _blob(self, group: dict[int, Any], where: list[tuple[Word, Word]], blobs: list[tuple[Word, Word]]) -> None:
+    def _blob(self, group: dict[int, Any], where: list[Word], blobs: list[Word]) -> None:
         desk, run = self.loop.desk, self.loop.run_id
         name = f"{desk.talk.epoch}.{desk.talk.number + 1}.{len(blobs)}"
-        blobs.append((name, seal(desk.secret, f"val:{run}:{name}".encode(), pack_blob(group))))
-        where += [(task, name) for task in group]
+        blobs += (name, seal(desk.secret, f"val:{run}:{name}".encode(), pack_blob(group)))
+        for task in group:
+            where += (task, name)
 
     def _started(self, task: int) -> Record:
         at = (now() - self.loop.submitted) * 1e-9

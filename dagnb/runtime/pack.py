@@ -67,7 +67,7 @@ def pack(
     if graph.calls is None:
         msg = f"{graph.name} was read from a trace: it has no functions to run."
         raise PickleError(msg)
-    templates, template_of, constants = _templates(graph)
+    templates, template_of, constants, counts = _templates(graph)
     functions = _functions(graph)
     rank, places = _order(graph, plan)
     free = graph.roots if not len(places) else graph.roots[places[graph.roots] < 0]
@@ -82,6 +82,7 @@ def pack(
             template_of,
             templates,
             constants,
+            counts,
             tuple(functions),
             b"" if identity else _u32(rank),
             places.astype("<i2").tobytes(),
@@ -149,14 +150,15 @@ def _line(graph: TaskGraph, task: int) -> str:
     return f"\n  {graph.where[task]}" if graph.where else ""
 
 
-def _templates(graph: TaskGraph) -> tuple[list[Template], bytes, list[tuple[Any, ...]]]:
-    """Distinct templates, the number of its template for every task (u32), its constants for every task."""
+def _templates(graph: TaskGraph) -> tuple[list[Template], bytes, list[Any], list[int]]:
+    """Distinct templates, the template of every task (u32), all constants in order, how many each template has."""
     calls = graph.calls
     assert calls is not None
     starts, deps = graph.dep_start.tolist(), graph.deps.tolist()
     numbers: dict[Template, int] = {}
     template_of: list[int] = []
-    constants: list[tuple[Any, ...]] = []
+    constants: list[Any] = []
+    counts: list[int] = []
     frozen: dict[int, tuple[Any, bytes]] = {}
     for task, (args, kwargs) in enumerate(zip(calls.args, calls.kwargs, strict=True)):
         low, high = starts[task], starts[task + 1]
@@ -171,16 +173,18 @@ def _templates(graph: TaskGraph) -> tuple[list[Template], bytes, list[tuple[Any,
         number = numbers.get(template)
         if number is None:
             number = numbers[template] = len(numbers)
+            counts.append(len(values))
         template_of.append(number)
-        constants.append(values)
-    return list(numbers), np.array(template_of, "<u4").tobytes(), constants
+        constants += values
+    return list(numbers), np.array(template_of, "<u4").tobytes(), constants, counts
 
 
 def _flat(args: tuple[Any, ...], deps: list[int], low: int) -> tuple[Template, tuple[Any, ...]] | None:
     """The common case, several times faster: whole values and atoms only, a handful of each."""
     if len(args) > 8:
         return None
-    items, constants = [], []
+    items: list[int] = []
+    constants: list[Any] = []
     for value in args:
         kind = type(value)
         if kind is TaskRef:

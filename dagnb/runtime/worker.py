@@ -42,7 +42,7 @@ class Desk:
         self.talk = Conversation(Wire(address, f"worker-{slot}"), (_HERE / "sync.lua").read_text(), epoch)
         self._payloads = Wire(address, f"worker-{slot}-payloads")
         self.shelf = Shelf(self._payloads, self.secret, "", epoch)
-        self.out, self.err = install_captures()
+        self.out, self.err, self.noise = install_captures()
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
         self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
         self.functions: dict[str, Any] = {}

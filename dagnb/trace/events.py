@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from .records import BATCH_HEAD, COMMIT, PROVISIONAL, RECORD_FORMAT, RETRACTION, RecordKind
+from .records import BATCH_HEAD, COMMIT, PLAIN_SIZE, PROVISIONAL, RECORD_FORMAT, RETRACTION, ZERO, RecordKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,6 +130,10 @@ RECORD = np.dtype(
 )
 
 
+#: A short record (`SHORT_FORMAT`).
+SHORT = np.dtype([("end", "<i8"), ("start", "<i8"), ("task", "<i4")])
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
     """The records of one message of one worker."""
@@ -143,12 +147,20 @@ class Batch:
         """From the bytes of one stream entry. Raises ValueError when they are not whole records."""
         if len(data) < BATCH_HEAD.size:
             raise ValueError(f"a batch has at least {BATCH_HEAD.size} bytes, not {len(data)}")
-        purpose, worker = BATCH_HEAD.unpack_from(data)
-        return cls(purpose, worker, np.frombuffer(data, RECORD, offset=BATCH_HEAD.size))
+        purpose, worker, short = BATCH_HEAD.unpack_from(data)
+        if not short:
+            return cls(purpose, worker, np.frombuffer(data, RECORD, offset=BATCH_HEAD.size))
+        first = BATCH_HEAD.size + ZERO.size
+        if len(data) < first + short * SHORT.itemsize:
+            raise ValueError(f"a batch of {short} short records has more than {len(data)} bytes")
+        full = np.frombuffer(data, RECORD, offset=first + short * SHORT.itemsize)
+        (zero,) = ZERO.unpack_from(data, BATCH_HEAD.size)
+        brief = _expanded(np.frombuffer(data, SHORT, short, first), worker, zero)
+        return cls(purpose, worker, np.concatenate([brief, full]))
 
     def pack(self) -> bytes:
         """The bytes that `unpack` reads."""
-        return BATCH_HEAD.pack(self.purpose, self.worker) + self.records.tobytes()
+        return BATCH_HEAD.pack(self.purpose, self.worker, 0) + self.records.tobytes()
 
     def events(self) -> Iterator[Event]:
         """The same, one readable event after the other."""
@@ -158,6 +170,15 @@ class Batch:
             yield WorkerCommitted(self.worker)
         elif self.purpose == RETRACTION:
             yield WorkerLost(self.worker)
+
+
+def _expanded(short: NDArray[np.void], worker: int, zero: int) -> NDArray[np.void]:
+    """Short records as full ones."""
+    records = np.zeros(len(short), RECORD)
+    records["at"], records["start"] = (short["end"] - zero) * 1e-9, (short["start"] - zero) * 1e-9
+    records["task"], records["worker"], records["size"] = short["task"], worker, PLAIN_SIZE
+    records["kind"], records["attempt"] = RecordKind.FINISHED, 1
+    return records
 
 
 def event_of(record: np.void) -> Event:

@@ -37,7 +37,11 @@ def compiled(sketch: Sketch) -> Compiled:
 
 def bound(program: Compiled, task: int, values: list[Any]) -> tuple[list[Any], dict[str, Any]]:
     inputs = [values[d] for d in program.deps[program.starts[task] : program.starts[task + 1]]]
-    return bind(program.templates[program.template_of[task]], inputs, program.constants[task])
+    return bind(
+        program.templates[program.template_of[task]],
+        inputs,
+        program.constants[program.first_constant[task] : program.first_constant[task + 1]],
+    )
 
 
 @given(st.lists(NESTED, max_size=4), st.dictionaries(st.sampled_from("xyz"), NESTED, max_size=3))

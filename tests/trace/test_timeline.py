@@ -26,6 +26,7 @@ from dagnb.trace.events import (
     WorkerCommitted,
     WorkerLost,
 )
+from dagnb.trace.records import pack_batch
 from dagnb.trace.timeline import Span, Timeline, compare
 
 TASKS, WORKERS = 6, 3
@@ -221,3 +222,17 @@ def test_twenty_thousand_records_take_a_moment():
     assert len(timeline.apply_batch(Batch(PROVISIONAL, 0, records))) == 10_000
     assert len(timeline.apply_batch(Batch(RETRACTION, 0, records[:0]))) == 10_000
     assert time.perf_counter() - began < 0.4
+
+
+def test_short_records_are_finished_ones_of_their_worker():
+    data = pack_batch(
+        COMMIT, 3, [(9.0, 9.0, 0, 0, 0, 7, 3, RecordKind.STARTED, 1)], [5_000, 2_000, 4, 9_000, 5_000, 6], 1_000
+    )
+    batch = Batch.unpack(data)
+    first, second, third, committed = batch.events()
+    assert first == TaskFinished(4, 3, pytest.approx(4e-6), pytest.approx(1e-6), size=8.0)
+    assert second == TaskFinished(6, 3, pytest.approx(8e-6), pytest.approx(4e-6), size=8.0)
+    assert third == TaskStarted(7, 3, 9.0)
+    assert committed == WorkerCommitted(3)
+    with pytest.raises(ValueError, match="short records"):
+        Batch.unpack(data[:30])
