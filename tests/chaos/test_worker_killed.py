@@ -44,8 +44,19 @@ def heads(xs: list[object]) -> int:
     return int(sum(x[0] for x in xs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "seed"), [(0.3, 1), (0.15, 2)])
 def test_sigkill_of_workers_leaves_every_value_right(pool, every, seed):
+    killing_spree(pool, every, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_sigkill_of_workers_with_many_seeds(pool, seed):
+    killing_spree(pool, random.Random(seed).uniform(0.1, 0.5), seed)
+
+
+def killing_spree(pool, every, seed):
     sketch = random_dag(2000, seed, mix_slowly)
     graph = sketch.graph(kept=range(0, 2000, 7))
     want = values_of(sketch)
@@ -61,8 +72,9 @@ def test_sigkill_of_workers_leaves_every_value_right(pool, every, seed):
     told_once(begun, len(graph))
 
 
+@pytest.mark.slow
 def test_sigkill_among_large_values(pool):
-    sketch = random_dag(300, 5, arrays)
+    sketch = random_dag(200, 5, arrays)
     _, args, kwargs = sketch.calls.pop()
     sketch.calls.append((heads, args, kwargs))
     graph = sketch.graph()

@@ -72,6 +72,21 @@ def test_shapes_give_what_plain_python_gives(pool, shape, workers):
     assert done.progress[TaskState.DONE] == len(graph)
 
 
+@pytest.mark.parametrize("make", [lambda: fan(20_000), lambda: chain(20_000)], ids=["20,000-wide fan", "20,000 chain"])
+def test_large_graphs(pool, make):
+    sketch = make()
+    graph = sketch.graph()
+    assert run(graph, pool).result(TaskRef(len(graph) - 1)) == sketch.values()[-1]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", [lambda: fan(100_000), lambda: chain(100_000), lambda: random_dag(100_000, 3)])
+def test_graphs_of_a_hundred_thousand_tasks(pool, make):
+    sketch = make()
+    graph = sketch.graph()
+    assert run(graph, pool).result(TaskRef(len(graph) - 1)) == sketch.values()[-1]
+
+
 @pytest.mark.parametrize("shape", ["fan", "tree", "random"])
 def test_a_round_trip_for_every_task_gives_the_same(pool, shape):
     sketch = {"fan": lambda: fan(200), "tree": lambda: tree(64), "random": lambda: random_dag(300, 3)}[shape]()

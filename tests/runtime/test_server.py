@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import threading
@@ -117,7 +118,7 @@ def test_one_that_cannot_start_is_reported_with_its_own_words():
         with pytest.raises(StoreUnreachableError, match="could not be started") as caught:
             wait_ready(directory, launch(directory, find_binary()))
         assert time.monotonic() - began < 5
-        assert "appendonly" in str(caught.value).lower()
+        assert re.search("append.?only", str(caught.value), re.IGNORECASE)  # its own words differ by version
 
 
 BINARIES = [
