@@ -99,6 +99,13 @@ class Outbox:
             return 0
         return some if loop.ran or loop.guess else 1
 
+    def _pace(self, mean: float) -> int:
+        """Mean duration as the script wants it: negative while it is only expected, 0 where it shall not matter."""
+        loop = self.loop
+        if loop.graph.single:
+            return 0
+        return int(mean) if loop.ran else -loop.guess
+
     # ---- send -------------------------------------------------------------------------------------------------------
     def flush(
         self, tick: int, *, dry: bool = False, prefetch: bool = False, begins: int | None = None, clear: bool = False
@@ -138,23 +145,10 @@ class Outbox:
         purpose = COMMITTED if commit else PROVISIONAL
         told = self.records or self.short or commit
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
+        wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
         head = (
-            *(
-                desk.slot,
-                loop.run_id,
-                self._wants(mean, prefetch=prefetch, begins=begins is not None),
-                finished,
-                own,
-                events,
-            ),
-            *(
-                int(mean) if loop.ran else -loop.guess,
-                now(),
-                len(loop.slots),
-                len(graph.roots),
-                places,
-                ",".join(self.payloads),
-            ),
+            *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
+            *(len(loop.slots), len(graph.roots), places, ",".join(self.payloads)),
             *(decrements, len(surplus), len(where) // 2, len(blobs) // 2, len(kept), len(notes), len(skipped)),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
