@@ -33,16 +33,6 @@ def connected() -> LocalPool | None:
     return _pool
 
 
-def disconnect() -> None:
-    """Let go of the pool; the next run connects anew."""
-    global _pool
-    with _lock:
-        pool, _pool = _pool, None
-    close = getattr(pool, "close", None)
-    if close is not None:
-        close()
-
-
 def want(workers: int) -> int:
     """Use so many workers in this kernel from now on."""
     global _wanted  # noqa: PLW0603 -- a setting of the process

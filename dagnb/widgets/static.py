@@ -4,13 +4,11 @@ graph_svg      the graph with the states of its tasks
 gantt_svg      who does what when, planned and actual
 figure_svg     both under one title: what stands in the second output of a cell
 text_summary   the same in words, for `text/plain`
-html_page      one file that needs nothing else
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape as escape_html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +19,7 @@ from .critical import critical_chain
 from .svg import Picture, legend, page
 from .svg_gantt import BARS, gantt_picture
 from .svg_graph import describe, graph_picture
-from .theme import FONT, THEMES, Theme
+from .theme import THEMES, Theme
 from .wording import clean, header_line, plural, said, seconds, state_counts
 
 if TYPE_CHECKING:
@@ -174,66 +172,3 @@ def _failed(graph: TaskGraph, timeline: Timeline) -> list[str]:
         return []
     names = ", ".join(clean(graph.keys[i], 60) for i in failed[:NAMED])
     return [f"failed: {names}" + (f" (+{len(failed) - NAMED} more)" if len(failed) > NAMED else "")]
-
-
-# -- one file -------------------------------------------------------------------------
-
-_STYLE = f"""
-body {{ margin: 2rem auto; max-width: 1340px; padding: 0 1rem; font: 15px/1.5 {FONT} }}
-body {{ color: #1f2733; background: #f5f7f9 }}
-h1 {{ font-size: 1.4rem }} h2 {{ font-size: 1.05rem; margin-top: 2rem }}
-figure {{ margin: 1rem 0; overflow-x: auto; background: #fff; border: 1px solid #c9d1da; border-radius: 8px }}
-figure svg {{ max-width: 100%; height: auto; display: block; margin: auto }}
-pre {{ background: #fff; border: 1px solid #c9d1da; border-radius: 8px; padding: .8rem 1rem; overflow-x: auto }}
-th {{ text-align: left; font-weight: 600; padding: .15rem 1.5rem .15rem 0; color: #5b6675; vertical-align: top }}
-td {{ white-space: pre-wrap }}
-@media (prefers-color-scheme: dark) {{
-  body {{ color: #e6eaf0; background: #15191f }} pre {{ background: #1e242c; border-color: #3b4552 }}
-  figure {{ border-color: #3b4552 }} th {{ color: #9aa6b5 }}
-}}
-"""
-
-
-def html_page(
-    title: str,
-    svg: str | Sequence[str],
-    summary: str = "",
-    facts: Mapping[str, object] | None = None,
-    results: Mapping[str, object] | None = None,
-) -> str:
-    """One HTML file with pictures, words and tables. It asks no network for anything, and says so to the browser.
-
-    svg                    one or several pictures from this module, put in as they are
-    summary                text, such as `text_summary` gives
-    facts, results         tables of the run and of what it gave, by name; all text is escaped
-    """
-    pictures = [svg] if isinstance(svg, str) else svg
-    body = [f"<h1>{_html(title)}</h1>"]
-    body += [f"<figure>{picture}</figure>" for picture in pictures]
-    body += [f"<pre>{_html(summary)}</pre>"] * bool(summary)
-    for head, table in (("Results", results), ("The run", facts)):
-        if table:
-            body += [f"<h2>{head}</h2>", _table(table)]
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{_html(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-            *body,
-            "</body>\n</html>\n",
-        ]
-    )
-
-
-def _table(rows: Mapping[str, object]) -> str:
-    cells = "".join(
-        f"<tr><th>{_html(str(name))}</th><td>{_html(str(value))}</td></tr>\n" for name, value in rows.items()
-    )
-    return f"<table>\n{cells}</table>"
-
-
-def _html(words: str) -> str:
-    """Text of any origin, lines kept, without characters that no page may hold."""
-    return "\n".join(escape_html(clean(line, 10_000)) for line in words.splitlines())
