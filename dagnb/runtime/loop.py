@@ -16,6 +16,7 @@ from dagnb.errors import RunError
 from dagnb.trace.records import Record, RecordKind
 
 from .execute import failure
+from .marks import NONE
 from .outbox import ELSEWHERE, LONG, SYNC, Outbox
 from .serialize import ATOMS, unseal
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
@@ -32,8 +33,6 @@ MEDIUM = SYNC // 20
 #: What is known of a function's duration: below SYNC; the same, but its last call was not; nothing yet; above SYNC; so
 #: long that nothing should wait behind it. From UNKNOWN on it is announced before it runs.
 SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
-#: On the page of marks: no task runs.
-NOBODY = (1 << 64) - 1
 #: Types of values whose size nobody needs to look at.
 PLAIN = frozenset({int, float, bool, complex, type(None)})
 
@@ -204,7 +203,7 @@ class Loop:
             if end - self.mark > SYNC and (end - start < SYNC or not ready):
                 break
         self.ran, self.total = ran, total
-        mark[0] = NOBODY
+        mark[0] = NONE
         return False
 
     def _learn(self, function: int, duration: int) -> None:

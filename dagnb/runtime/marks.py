@@ -4,7 +4,7 @@ A worker writes its line before it calls a task; when the worker has died, the s
 
     bytes 0–7     number of the running task, all ones when none runs
     bytes 8–39    run id, ASCII, padded with zeros
-    bytes 40–47   when it started: nanoseconds of CLOCK_MONOTONIC
+    bytes 40–47   when it started: nanoseconds of CLOCK_MONOTONIC; 0 where the worker spares itself this second write
     bytes 48–63   free
 """
 

@@ -50,7 +50,6 @@ class Outbox:
         self.announced = -1
         self.reported = now()
         self.flying: list[int] = []  # frontier of the commit that is not acknowledged
-        self.sent = 0
 
     # ---- gather -----------------------------------------------------------------------------------------------------
     def note_output(self, task: int) -> None:
@@ -154,7 +153,6 @@ class Outbox:
         desk.talk.send(desk.keys(loop.run_id), head, tail)
         for told_now in (self.records, self.short, self.payloads):
             told_now.clear()
-        self.sent += 1
         if commit:
             for committed in (self.done, self.notes, self.kept, self.skipped):
                 committed.clear()  # in place: the loop holds on to them
@@ -177,9 +175,8 @@ class Outbox:
             loop.here[task] = 0
             loop.need[task] = ELSEWHERE
             deps = loop.graph.deps[loop.graph.starts[task] : loop.graph.starts[task + 1]]
-            loop.release(
-                [d for d in deps if d not in fresh]
-            )  # what is fresh is settled when its commit is acknowledged
+            # what is fresh is settled when its commit is acknowledged
+            loop.release([d for d in deps if d not in fresh])
         return list(tasks)
 
     def _owned(self) -> list[int]:

@@ -49,7 +49,6 @@ class Desk:
         self._page = Marks(directory / "marks").line(slot)
         self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
         self.mark[0] = NONE
-        self._start = self._page[40:48].cast("Q")
         self.next_run = ""
         self._settled = False
         signal.signal(signal.SIGINT, self._interrupted)

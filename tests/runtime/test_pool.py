@@ -22,12 +22,6 @@ from tests.runtime.life import private_directory, processes, settings, until, wi
 
 
 @pytest.fixture
-def directory():
-    with private_directory() as found:
-        yield found
-
-
-@pytest.fixture
 def pool(directory):
     found = LocalPool.connect(settings(directory, workers=2))
     yield found

@@ -20,15 +20,9 @@ from dagnb.runtime.context import Context
 from dagnb.runtime.directory import is_taken, take
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.slots import BROKEN_AFTER
-from tests.runtime.life import little_supervisor, private_directory, processes, settings, state, until, wire_to
+from tests.runtime.life import little_supervisor, processes, settings, state, until, wire_to
 
 pytestmark = pytest.mark.chaos
-
-
-@pytest.fixture
-def directory():
-    with private_directory() as found:
-        yield found
 
 
 @pytest.fixture
