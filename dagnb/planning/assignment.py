@@ -19,15 +19,19 @@ class Annotations:
     """What a worker shall do beside running the task; obeyed at run time, modelled by the simulator.
 
     preload     objects (task numbers) to fetch as soon as they exist, before the task starts
-    keep_local  do not send the output out before somebody else needs it
+    keep_local  delayed output: do not send the output out before somebody else needs it
     duplicate   further workers that run the task too: the first to finish wins
-    prewarm     seconds after submission at which to start the worker
+    prewarm     seconds after submission at which to start the worker that the task names
+    group       clustering: tasks without a worker that share a number stay together on whoever takes the first
+    stream      inputs (task numbers) that come as they are produced: the task may start while their producer runs
     """
 
     preload: tuple[int, ...] = ()
     keep_local: bool = False
     duplicate: tuple[WorkerId, ...] = ()
     prewarm: float | None = None
+    group: int | None = None
+    stream: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

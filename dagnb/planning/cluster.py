@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import Any, NewType
 
 #: The name of a worker in plans, timelines and texts: "w0", "w1", …
 WorkerId = NewType("WorkerId", str)
@@ -17,6 +17,8 @@ class WorkerSpec:
     speed           relative; ≠ 1 exists in simulated clusters only
     threads         tasks at once
     price           per GB of memory and second
+
+    On this machine cpus and memory are enforced; a task's duration may depend on memory (`Estimates.on`).
     """
 
     id: WorkerId
@@ -38,12 +40,15 @@ class WorkerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Fixed workers and the network between them.
+    """Workers and the network between them.
 
     bandwidth   bytes per second between two workers
     latency     seconds before the first byte
     overhead    seconds of coordination per task
-    startup     seconds before a worker can begin (0: they run already)
+    startup     seconds that a cold start takes (0: they run already)
+    warm        seconds before a worker that runs can begin with its first task after a pause
+    keep_alive  seconds without work after which a worker of an elastic cluster stops, and its next start is cold
+    elastic     workers are launched when their first task is ready (or prewarmed), not all at submission
     """
 
     workers: tuple[WorkerSpec, ...]
@@ -51,6 +56,9 @@ class Cluster:
     latency: float = 0.0
     overhead: float = 0.0
     startup: float = 0.0
+    warm: float = 0.0
+    keep_alive: float = float("inf")
+    elastic: bool = False
     index: dict[WorkerId, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -61,13 +69,13 @@ class Cluster:
         if not self.workers:
             msg = "a cluster needs at least one worker"
             raise ValueError(msg)
-        delays = (self.latency, self.overhead, self.startup)
-        if not self.bandwidth > 0 or not all(0 <= delay < float("inf") for delay in delays):
-            msg = "a cluster needs a bandwidth above 0, and a latency, overhead and startup of 0 or more seconds"
+        delays = (self.latency, self.overhead, self.startup, self.warm)
+        if not self.bandwidth > 0 or not all(0 <= d < float("inf") for d in delays) or not self.keep_alive >= 0:
+            msg = "a cluster needs a bandwidth above 0, and delays (latency, startup, keep_alive, …) not below 0"
             raise ValueError(msg)
 
     @classmethod
-    def local(cls, workers: int, **network: float) -> Cluster:
+    def local(cls, workers: int, **network: Any) -> Cluster:
         """`workers` equal workers on this machine, named w0, w1, …"""
         return cls(tuple(WorkerSpec(WorkerId(f"w{i}")) for i in range(workers)), **network)
 

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
 
+    from .cluster import WorkerSpec
+
 Floats = NDArray[np.float64]
+
+#: The 90 % quantile of the standard normal distribution.
+Z90 = 1.2815515655446004
 
 #: Where a number came from: the user said so, or nobody did.
 DECLARED, NEUTRAL = "declared", "neutral"
@@ -31,6 +36,8 @@ class Estimates:
     size              bytes of the output; 0 where nobody knows, so that no transfer is invented
     source            "declared" or "neutral", of the duration
     has_seconds       whether durations are seconds; False as soon as one is a guess
+    reference         bytes of memory at which the durations hold
+    share, exponent   t(memory) = duration · (1 − share + share · (reference / memory)^exponent)
     """
 
     mean: Floats
@@ -39,6 +46,9 @@ class Estimates:
     size: Floats
     source: tuple[str, ...]
     has_seconds: bool
+    reference: float = 2e9
+    share: float | Floats = 0.0
+    exponent: float | Floats = 0.0
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -54,11 +64,24 @@ class Estimates:
             column.flags.writeable = False
         return cls(mean, mean, mean, known, (DECLARED,) * len(mean), has_seconds=True)
 
+    def on(self, spec: WorkerSpec) -> Floats:
+        """[n] durations on a worker of this speed and memory."""
+        factor = 1 - self.share + self.share * (self.reference / spec.memory) ** self.exponent
+        return self.mean * (factor / spec.speed)
+
+    def draw(self, chance: np.random.Generator) -> Floats:
+        """[n] durations of one run that could be: each log-normal through its median and its 90 % quantile."""
+        known = self.p50 > 0
+        deviation = np.zeros(len(self))
+        deviation[known] = np.log(np.maximum(self.p90[known] / self.p50[known], 1.0)) / Z90
+        return self.p50 * np.exp(deviation * chance.standard_normal(len(self)))
+
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over all numbers: which estimates a plan was made with."""
         digest = hashlib.sha256(b"seconds" if self.has_seconds else b"units")
-        for column in (self.mean, self.p50, self.p90, self.size):
+        columns = (self.mean, self.p50, self.p90, self.size, self.reference, self.share, self.exponent)
+        for column in columns:
             digest.update(np.ascontiguousarray(column, np.float64).tobytes())
         return digest.hexdigest()[:16]
 

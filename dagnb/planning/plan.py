@@ -185,7 +185,14 @@ _FACTS = (
 def _read(document: Mapping[str, Any]) -> Plan:
     """A plan from its JSON document; any exception of a wrong one is the caller's."""
     notes = {
-        int(task): Annotations(tuple(n["preload"]), n["keep_local"], tuple(n["duplicate"]), n["prewarm"])
+        int(task): Annotations(
+            tuple(n["preload"]),
+            n["keep_local"],
+            tuple(n["duplicate"]),
+            n["prewarm"],
+            n.get("group"),
+            tuple(n.get("stream", ())),
+        )
         for task, n in document["annotations"].items()
     }
     columns = zip(document["worker"], document["order"], document["priority"], strict=True)

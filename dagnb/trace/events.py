@@ -7,6 +7,9 @@ The simulator and the workers emit the same events. All times are seconds since 
     TaskFinished                     kind FINISHED  at = end, start, fetch, upload, size
     TaskFailed                       kind FAILED    at = end, start
     TaskSkipped, TaskCancelled, …    kind SKIPPED …  at
+    OutputPreloaded                  kind PRELOADED  at = there, start, size, task = whose output
+    CopyFinished                     kind COPIED     at = end, start
+    WorkerStarted                    kind BEGUN      at = ready, start = launched, attempt = 1 cold, 0 warm
 
 A worker's records are *provisional* until it commits: what it ran is then durable. If the worker dies first, its open
 records are retracted and the tasks run again. A `Batch` is the records of one message, with that flag.
@@ -17,7 +20,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -102,6 +105,37 @@ class TaskReused:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputPreloaded:
+    """A worker fetched the output of `task` from `start` to `at`, ahead of the task there that needs it."""
+
+    task: int
+    worker: int
+    at: float
+    start: float
+    size: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFinished:
+    """A duplicate of `task` ran from `start` to `at` on `worker`, and another copy of it had been first."""
+
+    task: int
+    worker: int
+    at: float
+    start: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    """A worker was launched at `start` for this run and could begin at `at`; `cold` where its process had to start."""
+
+    worker: int
+    at: float
+    start: float
+    cold: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCommitted:
     """All records of this worker so far are final, but for the task that it is at."""
 
@@ -116,7 +150,17 @@ class WorkerLost:
 
 
 Event = (
-    TaskStarted | TaskFinished | TaskFailed | TaskSkipped | TaskCancelled | TaskReused | WorkerCommitted | WorkerLost
+    TaskStarted
+    | TaskFinished
+    | TaskFailed
+    | TaskSkipped
+    | TaskCancelled
+    | TaskReused
+    | OutputPreloaded
+    | CopyFinished
+    | WorkerStarted
+    | WorkerCommitted
+    | WorkerLost
 )
 
 #: One record as it travels, as numpy sees it (`RECORD_FORMAT`).
@@ -156,7 +200,7 @@ class Batch:
         full = np.frombuffer(data, RECORD, offset=first + short * SHORT.itemsize)
         (zero,) = ZERO.unpack_from(data, BATCH_HEAD.size)
         brief = _expanded(np.frombuffer(data, SHORT, short, first), worker, zero)
-        return cls(purpose, worker, np.concatenate([brief, full]))
+        return cls(purpose, worker, np.concatenate([brief, full], dtype=RECORD))
 
     def pack(self) -> bytes:
         """The bytes that `unpack` reads."""
@@ -199,6 +243,21 @@ def event_of(record: np.void) -> Event:
             return TaskCancelled(task, at)
         case RecordKind.CACHED:
             return TaskReused(task, at)
+        case kind:
+            return _aside_of(kind, record)
+
+
+def _aside_of(
+    kind: Literal[RecordKind.PRELOADED, RecordKind.COPIED, RecordKind.BEGUN], record: np.void
+) -> OutputPreloaded | CopyFinished | WorkerStarted:
+    task, worker, at, start = int(record["task"]), int(record["worker"]), float(record["at"]), float(record["start"])
+    match kind:
+        case RecordKind.PRELOADED:
+            return OutputPreloaded(task, worker, at, start, float(record["size"]))
+        case RecordKind.COPIED:
+            return CopyFinished(task, worker, at, start)
+        case RecordKind.BEGUN:
+            return WorkerStarted(worker, at, start, cold=int(record["attempt"]) == 1)
 
 
 class EventSource(Protocol):
@@ -218,8 +277,10 @@ __all__ = [
     "RECORD",
     "RETRACTION",
     "Batch",
+    "CopyFinished",
     "Event",
     "EventSource",
+    "OutputPreloaded",
     "RecordKind",
     "TaskCancelled",
     "TaskFailed",
@@ -230,5 +291,6 @@ __all__ = [
     "TaskState",
     "WorkerCommitted",
     "WorkerLost",
+    "WorkerStarted",
     "event_of",
 ]

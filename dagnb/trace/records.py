@@ -18,6 +18,10 @@ class RecordKind(IntEnum):
     SKIPPED = 4
     CANCELLED = 5
     CACHED = 6
+    #: Beside the tasks' own lives: these leave rows as they are.
+    PRELOADED = 7
+    COPIED = 8
+    BEGUN = 9
 
 
 #: at, start, fetch, upload, size, task, worker, kind, attempt.

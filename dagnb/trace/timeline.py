@@ -22,7 +22,9 @@ from .events import (
     RECORD,
     RETRACTION,
     Batch,
+    CopyFinished,
     Event,
+    OutputPreloaded,
     RecordKind,
     TaskCancelled,
     TaskFailed,
@@ -33,6 +35,7 @@ from .events import (
     TaskState,
     WorkerCommitted,
     WorkerLost,
+    WorkerStarted,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ Tasks = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 #: State after a record, by its kind; the hot path looks it up for all records at once.
-STATE_OF = np.zeros(max(RecordKind) + 1, np.uint8)
+STATE_OF = np.zeros(RecordKind.CACHED + 1, np.uint8)
 STATE_OF[RecordKind.STARTED] = TaskState.RUNNING
 STATE_OF[RecordKind.FINISHED] = TaskState.DONE
 STATE_OF[RecordKind.FAILED] = TaskState.FAILED
@@ -84,6 +87,8 @@ class Timeline:
     size      [n] f8  bytes of its output
     worker    [n] i4  number of the worker, -1 for nobody
     attempt   [n] u1  1 for the first, 0 before it
+    asides    [k] RECORD  what happened beside the rows: outputs preloaded, copies that came second, workers started;
+                          it stays whatever becomes of the worker
 
     One thread folds; others may read the columns, and may see a batch half applied.
     """
@@ -98,6 +103,7 @@ class Timeline:
         self.worker = np.full(tasks, NOBODY, np.int32)
         self.attempt = np.zeros(tasks, np.uint8)
         self._claimant = np.full(tasks, NOBODY, np.int32)  # worker whose commit would make the row final
+        self._asides: list[NDArray[np.void]] = []
         self._open: dict[int, list[Tasks]] = {}  # what each worker has said since its last commit
 
     @classmethod
@@ -142,6 +148,8 @@ class Timeline:
                 self._write(Span(task, TaskState.CANCELLED, end=at))
             case TaskReused(task, at):
                 self._write(Span(task, TaskState.CACHED, end=at))
+            case OutputPreloaded() | CopyFinished() | WorkerStarted():
+                self._aside(event)
             case WorkerCommitted(worker):
                 self._commit(worker)
             case WorkerLost(worker):
@@ -165,6 +173,23 @@ class Timeline:
         self.start[task], self.end[task] = row.start, row.end
         self.fetch[task], self.upload[task], self.size[task] = row.fetch, row.upload, row.size
         self._claimant[task] = NOBODY
+
+    def _aside(self, event: OutputPreloaded | CopyFinished | WorkerStarted) -> None:
+        """Something that happened beside the rows."""
+        task, size, attempt = 0, 0.0, 0
+        match event:
+            case OutputPreloaded(task, size=size):
+                kind = RecordKind.PRELOADED
+            case CopyFinished(task):
+                kind = RecordKind.COPIED
+            case WorkerStarted(cold=cold):
+                kind, attempt = RecordKind.BEGUN, int(cold)
+            case _:
+                assert_never(event)
+        if not 0 <= task < max(len(self), 1):
+            raise _stranger(task, len(self))
+        row = (event.at, event.start, 0.0, 0.0, size, task, event.worker, kind, attempt)
+        self._asides.append(np.array([row], RECORD))
 
     def _settle(self, worker: int) -> Tasks:
         """Close the books of a worker; returns the tasks whose rows were still its own, ascending."""
@@ -205,11 +230,15 @@ class Timeline:
     def _fold(self, records: NDArray[np.void]) -> Tasks:
         """Rows from records. Where a task occurs twice the last assignment stays, as numpy promises."""
         tasks, kind = records["task"], records["kind"]
-        if tasks.min() < 0 or tasks.max() >= len(self):
+        if tasks.min() < 0 or tasks.max() >= max(len(self), 1):
             raise _stranger(int(tasks.min() if tasks.min() < 0 else tasks.max()), len(self))
-        if kind.min() < 1 or kind.max() >= len(STATE_OF):
+        if kind.min() < 1 or kind.max() > max(RecordKind):
             msg = f"a record of kind {int(kind.min() if kind.min() < 1 else kind.max())} is not known"
             raise ValueError(msg)
+        if kind.max() >= len(STATE_OF):
+            rows = kind < len(STATE_OF)
+            self._asides.append(_told(records[~rows]))
+            return self._fold(records[rows]) if rows.any() else np.zeros(0, np.int32)
         started, finished = kind == RecordKind.STARTED, kind == RecordKind.FINISHED
         by_worker = kind <= RecordKind.FAILED
         worker = np.where(by_worker, records["worker"].astype(np.int32), NOBODY)
@@ -249,6 +278,13 @@ class Timeline:
         return float(self.end[ran].max() - np.nanmin(self.start))
 
     @property
+    def asides(self) -> NDArray[np.void]:
+        """[k] records of what happened beside the rows, in the order in which it was told."""
+        if len(self._asides) > 1:
+            self._asides = [np.concatenate(self._asides, dtype=RECORD)]  # keeps the padding
+        return self._asides[0] if self._asides else np.zeros(0, RECORD)
+
+    @property
     def provisional(self) -> NDArray[np.bool_]:
         """[n] whose rows would be taken back if their worker were lost now."""
         return np.not_equal(self._claimant, NOBODY)
@@ -263,13 +299,17 @@ class Timeline:
         records["worker"] = np.maximum(self.worker[tasks], 0)
         for name in ("start", "fetch", "upload", "size", "attempt"):
             records[name] = getattr(self, name)[tasks]
-        return Batch(COMMIT, 0, records)
+        return Batch(COMMIT, 0, np.concatenate([records, self.asides], dtype=RECORD))
 
     def same_as(self, other: object) -> bool:
-        """Whether every column equals that of `other`, NaN equal to NaN."""
-        return isinstance(other, Timeline) and all(
-            np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
-            for mine, theirs in zip(self.columns().values(), other.columns().values(), strict=True)
+        """Whether every column equals that of `other`, NaN equal to NaN, and so do the asides."""
+        return (
+            isinstance(other, Timeline)
+            and np.array_equal(self.asides, other.asides)
+            and all(
+                np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
+                for mine, theirs in zip(self.columns().values(), other.columns().values(), strict=True)
+            )
         )
 
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -303,6 +343,18 @@ def compare(planned: Timeline, actual: Timeline) -> Deviation:
     ratio = actual.makespan / planned.makespan if planned.makespan > 0 else float("nan")
     longer = (actual.end - actual.start) - (planned.end - planned.start)
     return Deviation(actual.start - planned.start, longer, ratio)
+
+
+def _told(records: NDArray[np.void]) -> NDArray[np.void]:
+    """Records of asides without what their kind says nothing of: two that tell the same are equal."""
+    told = np.zeros(len(records), RECORD)
+    for name in ("at", "start", "worker", "kind"):
+        told[name] = records[name]
+    preloaded, begun = records["kind"] == RecordKind.PRELOADED, records["kind"] == RecordKind.BEGUN
+    told["size"] = np.where(preloaded, records["size"], 0)
+    told["task"] = np.where(begun, 0, records["task"])
+    told["attempt"] = begun & (records["attempt"] == 1)
+    return told
 
 
 def _stranger(task: int, tasks: int) -> ValueError:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dagnb.graph.graph import TaskGraph
+from dagnb.planning.cluster import WorkerId, WorkerSpec
 from dagnb.planning.estimator import Estimates, estimate
 
 NAN = float("nan")
@@ -67,3 +70,22 @@ def test_the_fingerprint_is_of_the_numbers():
     assert Estimates.of(np.ones(2)).fingerprint == Estimates.of(np.ones(2)).fingerprint
     assert Estimates.of(np.ones(2)).fingerprint != Estimates.of(np.ones(2), np.ones(2)).fingerprint
     assert Estimates.of(np.ones(2)).fingerprint != estimate(graph([NAN, NAN])).fingerprint
+
+
+def test_memory_and_speed_change_durations():
+    estimates = replace(Estimates.of(np.array([4.0, 0.0])), reference=2e9, share=0.5, exponent=1.0)
+    assert estimates.on(WorkerSpec(WorkerId("w"), memory=1e9)).tolist() == [6.0, 0.0]
+    assert estimates.on(WorkerSpec(WorkerId("w"), memory=2e9, speed=2.0)).tolist() == [2.0, 0.0]
+    assert Estimates.of(np.array([4.0])).on(WorkerSpec(WorkerId("w"), memory=1.0)).tolist() == [4.0]
+    assert estimates.fingerprint != Estimates.of(np.array([4.0, 0.0])).fingerprint
+
+
+def test_draws_go_through_median_and_quantile():
+    certain = Estimates.of(np.array([4.0, 0.0]))
+    assert certain.draw(np.random.default_rng(1)).tolist() == [4.0, 0.0]
+    n = 4000
+    wide = replace(Estimates.of(np.full(n, 2.0)), p90=np.full(n, 3.0))
+    drawn = wide.draw(np.random.default_rng(1))
+    assert np.median(drawn) == pytest.approx(2.0, rel=0.05)
+    assert np.quantile(drawn, 0.9) == pytest.approx(3.0, rel=0.05)
+    assert np.array_equal(drawn, wide.draw(np.random.default_rng(1)))

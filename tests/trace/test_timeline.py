@@ -15,6 +15,8 @@ from dagnb.trace.events import (
     RECORD,
     RETRACTION,
     Batch,
+    CopyFinished,
+    OutputPreloaded,
     RecordKind,
     TaskCancelled,
     TaskFailed,
@@ -25,6 +27,7 @@ from dagnb.trace.events import (
     TaskState,
     WorkerCommitted,
     WorkerLost,
+    WorkerStarted,
 )
 from dagnb.trace.records import pack_batch
 from dagnb.trace.timeline import Span, Timeline, compare
@@ -177,7 +180,7 @@ def test_a_task_that_is_not_there_is_refused_and_nothing_changes(task):
     assert not timeline.provisional.any()
 
 
-@pytest.mark.parametrize("kind", [0, 7, 255])
+@pytest.mark.parametrize("kind", [0, 10, 255])
 def test_an_unknown_kind_of_record_is_refused_and_nothing_changes(kind):
     timeline = Timeline(3)
     with pytest.raises(ValueError, match=f"kind {kind}"):
@@ -236,3 +239,20 @@ def test_short_records_are_finished_ones_of_their_worker():
     assert committed == WorkerCommitted(3)
     with pytest.raises(ValueError, match="short records"):
         Batch.unpack(data[:30])
+
+
+def test_asides_stand_beside_the_rows():
+    events = [
+        WorkerStarted(1, 0.5, 0.1, cold=True),
+        OutputPreloaded(0, 1, 1.5, 1.0, 100.0),
+        CopyFinished(2, 0, 3.0, 2.0),
+        WorkerLost(1),
+    ]
+    timeline = Timeline.of(3, events)
+    assert timeline.counts[TaskState.WAITING] == 3
+    assert timeline.asides["kind"].tolist() == [RecordKind.BEGUN, RecordKind.PRELOADED, RecordKind.COPIED]
+    assert list(timeline.batch().events()) == [*events[:3], WorkerCommitted(0)]
+    again = Timeline(3)
+    again.apply_batch(Batch.unpack(timeline.batch().pack()))
+    assert again.same_as(timeline)
+    assert not again.same_as(Timeline(3))
