@@ -12,7 +12,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long check fix lab js notebooks bench clean browser
+.PHONY: help demo test test-long check fix lab js notebooks bench bench-planning clean browser
 
 help:  ## this list
 	@echo "dagnb: make TARGET"
@@ -53,6 +53,10 @@ notebooks: $(VENV)/.dev  ## execute the example notebooks and keep what they sho
 
 bench: $(VENV)/.dev  ## dagnb against its peers, in one run
 	@$(BIN)/python benchmarks/engine.py $(ARGS)
+
+bench-planning: $(VENV)/.dev  ## planners on WfFormat traces, forecasts, annotations: ARGS="FOLDER", see benchmarks/
+	@$(PIP) install --quiet '.[bench]' 2>/dev/null || true
+	@$(BIN)/python benchmarks/planning.py $(ARGS)
 
 clean:  ## remove what was built, .venv included
 	@rm -rf build dist $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from dagnb.planning.plan import Assignment, Plan
     from dagnb.planning.planner import Planner
     from dagnb.runtime.run import Run
+    from dagnb.session.compare import compare
     from dagnb.session.dag import Dag
-    from dagnb.session.later import Sweep, attach, compare, from_dask, from_wfformat, param, when
+    from dagnb.session.later import Sweep, attach, from_dask, param, when
     from dagnb.session.later import cache as cache
     from dagnb.session.later import config as config
     from dagnb.session.later import connect as connect
     from dagnb.session.later import runs as runs
     from dagnb.session.registry import dag
     from dagnb.session.registry import drop as drop
+    from dagnb.session.traces import from_wfformat
     from dagnb.session.twins import doctor as doctor
     from dagnb.session.twins import help as help  # noqa: A004 -- never exported by a star
     from dagnb.session.twins import status as status
@@ -68,10 +70,12 @@ _HOMES = {
     "dagnb.planning.plan": ("Assignment", "Plan"),
     "dagnb.planning.planner": ("Planner",),
     "dagnb.runtime.run": ("Run",),
+    "dagnb.session.compare": ("compare",),
     "dagnb.session.dag": ("Dag",),
+    "dagnb.session.traces": ("from_wfformat",),
     "dagnb.session.registry": ("dag", "drop"),
     "dagnb.session.later": (
-        *("Sweep", "attach", "compare", "from_dask", "from_wfformat", "param", "when"),
+        *("Sweep", "attach", "from_dask", "param", "when"),
         *("cache", "config", "connect", "runs"),
     ),
     "dagnb.session.twins": ("doctor", "help", "status", "workers"),

@@ -6,10 +6,12 @@ DagnbError
 ├── OptionError (ValueError)      an option that is unknown, of the wrong type, or whose room is not built yet
 ├── PlanError                     the cells together make no graph, or a plan does not fit its graph or cluster
 │   └── UnknownPlannerError       no planner of that name; near names are listed
+├── FormatError (ValueError)      a document that cannot be read, or a graph that cannot be written as one
 ├── PickleError (TypeError)       an argument, a function or a result cannot travel
 ├── RunError                      a run, or the value that was asked of it, is not to be had
 │   ├── TaskError                 a task raised (a subclass that is also the original type is raised)
-│   │   └── WorkerLostError       workers died while they ran it
+│   │   ├── WorkerLostError       workers died while they ran it
+│   │   └── WorkerMemoryError     (MemoryError) it took more memory than its worker has
 │   ├── SkippedError              something it needs failed
 │   ├── CancelledError            the run was cancelled before it
 │   └── NotRunError               never run, changed since, or not kept
@@ -65,6 +67,10 @@ class UnknownPlannerError(PlanError, LookupError):
     """No planner of that name."""
 
 
+class FormatError(DagnbError, ValueError):
+    """A document from outside that cannot be read, or a graph that cannot be written as one."""
+
+
 class PickleError(DagnbError, TypeError):
     """An argument, a function or a result cannot travel to or from a worker."""
 
@@ -79,6 +85,10 @@ class TaskError(RunError):
 
 class WorkerLostError(TaskError):
     """Workers died while they ran this task, as often as is allowed."""
+
+
+class WorkerMemoryError(TaskError, MemoryError):
+    """The task took more memory than its worker has: it was refused, or the worker was ended."""
 
 
 class SkippedError(RunError):

@@ -42,6 +42,7 @@ class Settings:
     redis_server    the server binary to start; None: looked for
     runtime_dir     folder of socket and lock; None: derived from user and interpreter
     data_dir        folder of what outlives a run; None: derived from user
+    history         whether past runs teach the next forecasts
     idle_timeout    seconds without kernel and run after which the background processes end
     max_deaths      workers that may die running one task before the task fails
     insecure        allow a store on another host without TLS
@@ -54,6 +55,7 @@ class Settings:
     redis_server: str | None = None
     runtime_dir: str | None = None
     data_dir: str | None = None
+    history: bool = True
     idle_timeout: float = 60.0
     max_deaths: int = 3
     insecure: bool = False
@@ -238,6 +240,7 @@ _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "redis_server": ("the path of a redis-server", _text),
     "runtime_dir": ("a path", _text),
     "data_dir": ("a path", _text),
+    "history": ("true or false", _flag),
     "idle_timeout": ('seconds or a duration such as "5m"', _duration),
     "max_deaths": ("a whole number above zero", _count),
     "insecure": ("true or false", _flag),

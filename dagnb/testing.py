@@ -14,24 +14,18 @@ import random
 import time
 from bisect import bisect_left
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from dagnb.graph.graph import TaskGraph
+from dagnb.planning.checker import check_schedule
 from dagnb.planning.cluster import Cluster, WorkerId, WorkerSpec
-from dagnb.planning.estimator import Estimates, estimate
+from dagnb.planning.estimator import estimate
 from dagnb.planning.plan import Plan
 from dagnb.planning.planner import Planner, find_planner, run_planner
-from dagnb.planning.simulator import best_possible, in_units_of
-
-if TYPE_CHECKING:
-    from dagnb.trace.timeline import Timeline
 
 Deps = list[list[int]]
-
-#: What rounding may do to a time, relative to the makespan.
-ROUNDING = 1e-9
 
 # --- sample graphs --------------------------------------------------------------------------------------------------
 
@@ -147,7 +141,7 @@ def cut_rows(rows: int, tasks: int, seed: int = 0) -> tuple[TaskGraph, Cluster, 
 
 
 def sample_clusters() -> dict[str, Cluster]:
-    """Name → cluster: one worker, equal workers, a slow network, different speeds, threads, workers to be started."""
+    """Name → cluster: one worker, equal ones, a slow network, speeds, threads, workers to be started, or on demand."""
     speeds = (2.0, 1.0, 1.0, 0.5)
     different = tuple(WorkerSpec(WorkerId(f"s{i}"), speed=speed) for i, speed in enumerate(speeds))
     threaded = tuple(WorkerSpec(WorkerId(f"t{i}"), threads=i + 1) for i in range(3))
@@ -157,62 +151,8 @@ def sample_clusters() -> dict[str, Cluster]:
         "network": Cluster.local(4, bandwidth=3e7, latency=0.05, overhead=0.01),
         "speeds": Cluster(different, bandwidth=1e8, latency=0.01),
         "threads": Cluster(threaded, bandwidth=1e8, startup=0.5),
+        "elastic": Cluster.local(3, bandwidth=1e8, startup=0.5, warm=0.1, keep_alive=1.0, elastic=True),
     }
-
-
-# --- the checker ----------------------------------------------------------------------------------------------------
-
-
-def check_schedule(graph: TaskGraph, plan: Plan, cluster: Cluster, estimates: Estimates, timeline: Timeline) -> None:
-    """That a simulated timeline could really happen. Raises AssertionError; it knows nothing of the engine.
-
-    Every task once and on its worker, as long as that takes for it; inputs there before it computes; no more tasks at
-    once than threads; nothing faster than the best possible.
-    """
-    cluster = in_units_of(estimates, cluster)
-    span = float(timeline.end.max(initial=0.0))
-    slack = ROUNDING * (1 + span)
-    _check_rows(plan, cluster, estimates, timeline, slack)
-    _check_inputs(graph, cluster, estimates, timeline, slack)
-    _check_workers(cluster, estimates, timeline, slack)
-    bound = best_possible(graph, cluster, estimates)
-    assert span >= bound - slack, f"a makespan of {span} is below the lower bound {bound}"
-
-
-def _check_rows(plan: Plan, cluster: Cluster, estimates: Estimates, timeline: Timeline, slack: float) -> None:
-    for i, assignment in enumerate(plan.assignments):
-        row, length = timeline[i], float(estimates.mean[i])
-        assert row.state == row.state.DONE, f"task {i} is {row.state.name}"
-        assert 0 <= row.worker < len(cluster), f"task {i} ran on worker {row.worker}"
-        worker = cluster.workers[row.worker]
-        assert assignment.worker in (None, worker.id), f"task {i} ran on {worker.id}, planned on {assignment.worker}"
-        computing = length / worker.speed + cluster.overhead if length else 0.0
-        assert abs(row.duration - row.fetch - computing) <= slack + 1e-6 * row.fetch, f"task {i} took {row.duration}"
-        assert not length or row.start >= cluster.startup - slack, f"task {i} ran before its worker was up"
-
-
-def _check_inputs(graph: TaskGraph, cluster: Cluster, estimates: Estimates, timeline: Timeline, slack: float) -> None:
-    """Inputs have ended, and have travelled if they were elsewhere: for the first task on a worker that needs them."""
-    computing = timeline.start + timeline.fetch  # when a task has its inputs
-    there: dict[tuple[int, int], float] = {}
-    for i in range(len(graph)):
-        for needed in graph.dependencies(i):
-            assert timeline.start[i] >= timeline.end[needed] - slack, f"task {i} started before {needed} had ended"
-            if timeline.worker[needed] != timeline.worker[i]:
-                place = (needed, int(timeline.worker[i]))
-                there[place] = min(there.get(place, np.inf), float(computing[i]))
-    for (needed, worker), at in there.items():
-        travelled = timeline.end[needed] + cluster.latency + estimates.size[needed] / cluster.bandwidth
-        assert at >= travelled - slack - 1e-6 * travelled, f"the output of {needed} was too early on worker {worker}"
-
-
-def _check_workers(cluster: Cluster, estimates: Estimates, timeline: Timeline, slack: float) -> None:
-    for number, worker in enumerate(cluster.workers):
-        mine = np.flatnonzero((timeline.worker == number) & (estimates.mean > 0))
-        moments = [(float(timeline.end[i]) - slack, -1) for i in mine]
-        moments += [(float(timeline.start[i]) + slack, 1) for i in mine]
-        running = np.cumsum([change for _, change in sorted(moments)])
-        assert running.max(initial=0) <= worker.threads, f"{worker.id} runs {running.max()} tasks at once"
 
 
 # --- the suite ------------------------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 /** Bytes from the kernel → columns. The one place that knows how records lie; its twin is ROW in snapshot.py. */
 
-import type { Live } from "./types";
+import type { Aside, Live } from "./types";
 
 /** One changed task, little endian: 40 bytes. */
 export const RECORD_SIZE = 40;
 const AT = { start: 0, end: 8, size: 16, fetch: 24, upload: 28, task: 32, worker: 36, state: 38, attempt: 39 } as const;
+
+/** An aside, little endian: 24 bytes; its twin is ASIDE in snapshot.py. */
+const ASIDE_SIZE = 24;
 
 export type Column = Int32Array | Float32Array | Float64Array | Uint16Array | Uint8Array;
 export type Columns = Record<string, Column | undefined>;
@@ -50,4 +53,22 @@ export function readRecords(data: DataView | Column | undefined, live: Live): vo
     live.state[task] = view.getUint8(at + AT.state);
     live.attempt[task] = view.getUint8(at + AT.attempt);
   }
+}
+
+/** What happened beside the rows, in the order in which it was told. Throws on half a record. */
+export function readAsides(data: DataView | Column | undefined): Aside[] {
+  if (!data?.byteLength) return [];
+  if (data.byteLength % ASIDE_SIZE) throw new Error(`${data.byteLength} bytes are not whole asides`);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  return Array.from({ length: view.byteLength / ASIDE_SIZE }, (_, i) => {
+    const at = i * ASIDE_SIZE;
+    return {
+      start: view.getFloat64(at, true),
+      end: view.getFloat64(at + 8, true),
+      task: view.getInt32(at + 16, true),
+      worker: view.getUint16(at + 20, true),
+      kind: view.getUint8(at + 22),
+      cold: view.getUint8(at + 23) === 1,
+    };
+  });
 }

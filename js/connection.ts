@@ -2,7 +2,7 @@
  * views; it draws nothing. */
 
 import { applyPatch, applySnapshot, type Patch } from "./state";
-import type { DagState, Detail, FromKernel, ToKernel } from "./types";
+import type { CompareMessage, DagState, Detail, FromKernel, Knobs, SnapshotMessage, ToKernel } from "./types";
 
 /** The part of anywidget's model that is used. */
 export interface Channel {
@@ -15,6 +15,9 @@ export interface Listener {
   state(state: DagState): void;
   detail(task: number, detail: Detail): void;
   said(action: string, ok: boolean, text: string): void;
+  /** The sliders' position `id` was planned, or refused. */
+  planned(id: number, ok: boolean, text: string): void;
+  compared(message: CompareMessage, buffers: DataView[]): void;
 }
 
 /** Seconds between acknowledgements while messages come; the kernel stops after 5 without one. */
@@ -54,6 +57,19 @@ export class Connection {
 
   act(name: string): void {
     this.send({ kind: "action", name });
+  }
+
+  pick(row: number): void {
+    this.send({ kind: "pick", row });
+  }
+
+  askCompare(): void {
+    this.send({ kind: "get-compare" });
+  }
+
+  /** Plan what might be, or with null what is. */
+  whatIf(id: number, knobs: Knobs | null): void {
+    this.send(knobs ? { kind: "what-if", id, ...knobs } : { kind: "what-if", id, reset: true });
   }
 
   private start(): void {
@@ -99,12 +115,10 @@ export class Connection {
   private readonly receive = (message: FromKernel, buffers: DataView[] = []): void => {
     switch (message.kind) {
       case "snapshot":
-        this.waiting = false;
-        this.patience = AGAIN;
-        this.take(applySnapshot(this.state, message, buffers, now()));
+        this.snapshot(message, buffers);
         break;
       case "patch":
-        this.patch(message, buffers[0]);
+        this.patch(message, buffers);
         break;
       case "detail":
         for (const listener of this.listeners) listener.detail(message.task, message.detail);
@@ -112,14 +126,32 @@ export class Connection {
       case "said":
         for (const listener of this.listeners) listener.said(message.action, message.ok, message.text);
         break;
+      case "planned":
+        for (const listener of this.listeners) listener.planned(message.id, message.ok, message.text);
+        break;
+      case "compare":
+        for (const listener of this.listeners) listener.compared(message, buffers);
+        break;
       default:
         message satisfies never;
     }
   };
 
-  private patch(message: Patch, records: DataView | undefined): void {
+  private snapshot(message: SnapshotMessage, buffers: DataView[]): void {
+    const whole = message.columns.some(([name]) => name === "keys");
+    if (!whole && this.state?.graph.fingerprint !== message.graph.fingerprint) {
+      // Meant for another page that looks at the same widget: we hold another graph, or none.
+      if (!this.waiting) this.ask("resync");
+      return;
+    }
+    this.waiting = false;
+    this.patience = AGAIN;
+    this.take(applySnapshot(this.state, message, buffers, now()));
+  }
+
+  private patch(message: Patch, [records, asides]: DataView[]): void {
     if (!this.state || this.waiting) return;
-    const next = applyPatch(this.state, message, records, now());
+    const next = applyPatch(this.state, message, records, now(), asides);
     if (next) {
       this.take(next);
     } else {

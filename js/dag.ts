@@ -1,21 +1,29 @@
 /** The one widget of dagnb: graph and plan on one canvas, live. Same stem as dagnb/widgets/dag.py. */
 
 import type { AnyModel } from "@anywidget/types";
+import { comparing } from "./compare-rows";
+import { CompareView } from "./compare-view";
 import { type Channel, Connection, type Listener } from "./connection";
 import { DetailsPanel } from "./details-panel";
 import { make } from "./dom";
-import { count, plural, seconds } from "./format";
+import { count, plural } from "./format";
 import { GanttView } from "./gantt-view";
 import { GraphView } from "./graph-view";
 import { Scene } from "./scene";
 import { nextMatch, search } from "./search";
+import { hideStill } from "./still";
 import { CSS } from "./style";
 import { setColours, type Theme, themeOf, watchTheme } from "./theme";
+import { tipText } from "./tip";
 import { Toolbar } from "./toolbar";
-import { type DagState, type Detail, type Graph, type Mode, STATES, type Traits } from "./types";
+import { type CompareMessage, type DagState, type Detail, type Graph, type Mode, STATES, type Traits } from "./types";
 import type { Hit, View } from "./view";
+import { WhatIf } from "./what-if";
 
 type Model = AnyModel<Traits>;
+
+/** Traits that the picture follows. */
+const FOLLOWED = ["header", "summary", "mode", "compared"] as const;
 
 /** Heights of the picture, in pixels. */
 const LEAST = 190;
@@ -30,6 +38,8 @@ class DagView implements Listener {
   private readonly toolbar: Toolbar;
   private readonly panel: DetailsPanel;
   private readonly scene: Scene;
+  private readonly plans: CompareView;
+  private readonly knobs: WhatIf;
   private readonly cleaning: (() => void)[] = [];
   private theme: Theme;
   private state_: DagState | null = null;
@@ -39,6 +49,7 @@ class DagView implements Listener {
   private query = "";
   private asked = "";
   private stood = `${LEAST}px`;
+  private askedPlans = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly model: Model,
@@ -49,7 +60,7 @@ class DagView implements Listener {
     this.theme = themeOf(host);
     this.toolbar = new Toolbar({
       mode: (mode) => this.setMode(mode),
-      act: (name) => this.connection.act(name),
+      act: (name) => this.act(name),
       fit: () => this.scene.fit(),
       zoom: (factor) => this.scene.zoom(factor),
       search: (query) => this.search(query),
@@ -57,9 +68,16 @@ class DagView implements Listener {
       leave: () => this.clearSearch(),
     });
     this.panel = new DetailsPanel(this.theme, { close: () => this.close(), select: (task) => this.choose(task) });
+    this.plans = new CompareView(this.theme, { pick: (row) => this.connection.pick(row) });
+    this.knobs = new WhatIf({
+      ask: (id, knobs) => this.connection.whatIf(id, knobs),
+      say: (text, ok) => this.toolbar.say(text, ok),
+    });
     this.stage.style.height = this.stood;
-    this.stage.append(this.note, this.panel.element, this.tip);
-    this.root.append(this.toolbar.head, this.toolbar.progress, this.stage, this.toolbar.foot, this.aloud);
+    this.stage.append(this.plans.element, this.note, this.panel.element, this.tip);
+    const { head, progress, foot } = this.toolbar;
+    // Above the picture, which grows with the workers: a slider must not move away from the hand.
+    this.root.append(head, progress, this.knobs.element, this.stage, foot, this.aloud);
     this.scene = new Scene(this.stage, this.theme, {
       select: (task) => this.choose(task),
       walk: (task) => this.walk(task),
@@ -80,7 +98,7 @@ class DagView implements Listener {
     }, 8000);
     const changed = (): void => this.refresh();
     const chosen = (): void => this.select(this.model.get("selection"), false);
-    for (const name of ["header", "summary", "mode"] as const) this.model.on(`change:${name}`, changed);
+    for (const name of FOLLOWED) this.model.on(`change:${name}`, changed);
     this.model.on("change:selection", chosen);
     const leave = this.connection.subscribe(this);
     this.cleaning.push(
@@ -88,7 +106,7 @@ class DagView implements Listener {
       () => clearTimeout(late),
       leave,
       () => {
-        for (const name of ["header", "summary", "mode"] as const) this.model.off(`change:${name}`, changed);
+        for (const name of FOLLOWED) this.model.off(`change:${name}`, changed);
         this.model.off("change:selection", chosen);
       },
     );
@@ -98,15 +116,21 @@ class DagView implements Listener {
   destroy(): void {
     for (const clean of this.cleaning) clean();
     this.scene.destroy();
+    this.plans.destroy();
   }
 
   // --- what the kernel says ---
 
   state(state: DagState): void {
     const first = this.state_ === null;
+    const lanes = this.state_?.workers.length;
     this.state_ = state;
     this.scene.state = state;
     if (this.drawnGraph !== state.graph) this.adopt(state);
+    else if (lanes !== state.workers.length) {
+      this.ganttView.take(state);
+      this.stand();
+    }
     if (first) this.cleaning.push(hideStill(this.model.get("widget_id")));
     if (this.query) this.scene.matches = search(this.query, state);
     if (this.panel.open) this.panel.update(state);
@@ -120,6 +144,17 @@ class DagView implements Listener {
 
   said(_action: string, ok: boolean, text: string): void {
     this.toolbar.say(text, ok);
+  }
+
+  planned(id: number, ok: boolean, text: string): void {
+    this.knobs.planned(id, ok, text);
+  }
+
+  compared(message: CompareMessage, buffers: DataView[]): void {
+    if (message.id === this.plans.id) return;
+    this.plans.take(comparing(message, buffers));
+    this.stand();
+    this.plans.sight();
   }
 
   /** A graph that was not drawn yet. */
@@ -138,7 +173,8 @@ class DagView implements Listener {
   private stand(): void {
     const { style } = this.stage;
     if (style.height !== this.stood) return;
-    const wish = this.viewOf(this.model.get("mode"))?.wish() ?? LEAST;
+    const mode = this.model.get("mode");
+    const wish = (mode === "compare" ? this.plans.wish() : this.viewOf(mode)?.wish()) ?? LEAST;
     this.stood = `${Math.round(Math.max(LEAST, Math.min(MOST, wish)))}px`;
     style.height = this.stood;
   }
@@ -148,15 +184,35 @@ class DagView implements Listener {
   private refresh(): void {
     const mode = this.model.get("mode");
     const header = this.model.get("header");
+    const { rows = 0, chosen = -1 } = this.model.get("compared") ?? {};
     this.scene.view = this.viewOf(mode);
-    this.toolbar.update(header, mode, this.state_, this.model.get("summary"), this.theme);
+    this.toolbar.update(header, mode, this.state_, this.model.get("summary"), this.theme, rows > 0);
+    this.knobs.update(header, mode === "plan" && this.state_ !== null && this.state_.runState !== "running");
+    this.plans.show(mode === "compare");
+    this.plans.choose(chosen);
+    this.askPlans();
     this.root.setAttribute("aria-label", `DAG ${header.name}`);
     this.scene.canvas.setAttribute("aria-label", this.describe());
     this.scene.invalidate();
   }
 
+  /** Plans side by side are asked for when somebody looks; a word that was lost is said again. */
+  private askPlans(): void {
+    const { id = 0 } = this.model.get("compared") ?? {};
+    if (this.model.get("mode") !== "compare" || this.plans.id === id || performance.now() - this.askedPlans < 2000)
+      return;
+    this.askedPlans = performance.now();
+    this.connection.askCompare();
+    setTimeout(() => this.askPlans(), 2100);
+  }
+
+  private act(name: string): void {
+    if (name === "run" && this.model.get("mode") === "compare") this.setMode("plan");
+    this.connection.act(name);
+  }
+
   private viewOf(mode: Mode): View | null {
-    return mode === "plan" ? this.ganttView : this.graphView;
+    return mode === "graph" ? this.graphView : this.ganttView;
   }
 
   /** The picture in words, for those who do not see it. */
@@ -164,7 +220,7 @@ class DagView implements Listener {
     const state = this.state_;
     if (!state) return "No picture yet";
     const counts = STATES.flatMap((name, s) => (state.counts[s] ? [`${count(state.counts[s])} ${name}`] : []));
-    const what = this.model.get("mode") === "plan" ? "Gantt chart" : "Graph";
+    const what = this.model.get("mode") === "graph" ? "Graph" : "Gantt chart";
     const edges = `${count(state.graph.src.length)} dependencies`;
     return `${what} of ${state.graph.name}: ${plural(state.graph.tasks, "task")}, ${edges}; ${counts.join(", ")}. Arrow keys walk, Enter opens a task.`;
   }
@@ -173,6 +229,7 @@ class DagView implements Listener {
     this.theme = themeOf(this.root.parentElement ?? this.root);
     setColours(this.root, this.theme);
     this.panel.setTheme(this.theme);
+    this.plans.setTheme(this.theme);
     this.scene.setTheme(this.theme);
     this.refresh();
   }
@@ -283,28 +340,6 @@ class DagView implements Listener {
     this.scene.canvas.focus({ preventScroll: true });
   }
 }
-
-function tipText(hit: NonNullable<Hit>, { graph, live, plan }: DagState): string {
-  if ("group" in hit) return `${graph.groups?.heads[hit.group] ?? ""}\nclick to open`;
-  const i = hit.task;
-  const took = live.end[i] - live.start[i];
-  const forecast = plan?.has_seconds ? plan.end[i] - plan.start[i] : Number.NaN;
-  const known = Number.isNaN(took) ? forecast : took;
-  const time = Number.isNaN(known) ? "" : ` · ${Number.isNaN(took) ? "forecast " : ""}${seconds(known)}`;
-  return `${graph.keys[i]}\n${STATES[live.state[i]]}${time}`;
-}
-
-/** While a live picture is there, the still one of the same widget (and the output area around it) is not shown. */
-function hideStill(id: string): () => void {
-  if (!id) return () => {};
-  const still = `.dagnb-static[data-dagnb="${CSS_escape(id)}"]`;
-  const rule = `${still},.jp-OutputArea-child:has(${still}){display:none!important}`;
-  const style = make("style", {}, rule);
-  document.head.append(style);
-  return () => style.remove();
-}
-
-const CSS_escape = (text: string): string => text.replace(/[^\w-]/g, "");
 
 /** anywidget calls this once per model: views of one model share a connection. */
 export default () => {

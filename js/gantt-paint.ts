@@ -7,11 +7,14 @@ import { drawGlyph } from "./glyphs";
 import { PAINT_ORDER, Runs } from "./runs";
 import { clamp, ticks } from "./scales";
 import { FONT, type Theme } from "./theme";
-import { FAILED, RUNNING, STATES } from "./types";
+import { type Aside, BEGUN, COPIED, FAILED, PRELOADED, RUNNING, STATES } from "./types";
 import { type Frame, taskOf } from "./view";
 
 /** Narrower bars are plain, have no mark, and join their neighbours of the same colour when they touch. */
 const THIN = 9;
+
+/** Height of what is fetched ahead. */
+const THREAD = 2;
 
 /** Right end of a plain bar: as long as bars can be told apart, a gap follows. */
 const plainEnd = (x: number, w: number): number => x + (w > 3 ? w - 1 : Math.max(1, w));
@@ -69,9 +72,16 @@ export function paintBars(ctx: CanvasRenderingContext2D, frame: Frame, lanes: La
   ctx.beginPath();
   ctx.rect(area.left, area.top, frame.size.width - area.left, frame.size.height - area.top);
   ctx.clip();
-  const ran = frame.state.run !== "";
-  if (comparable(frame.state)) planned(ctx, frame, lanes, area, ran);
-  if (ran) actual(ctx, frame, lanes, area);
+  const { state } = frame;
+  const ran = state.run !== "";
+  if (comparable(state)) {
+    planned(ctx, frame, lanes, area, ran);
+    beside(ctx, frame, lanes, area, state.plan?.asides ?? [], ran ? "ghost" : "whole");
+  }
+  if (ran) {
+    actual(ctx, frame, lanes, area);
+    beside(ctx, frame, lanes, area, state.live.asides, comparable(state) ? "actual" : "whole");
+  }
   bounds(ctx, frame, area);
   ctx.restore();
 }
@@ -199,6 +209,43 @@ function label(ctx: CanvasRenderingContext2D, frame: Frame, i: number, left: num
   ctx.textBaseline = "middle";
   const text = shorten(frame.state.graph.keys[i], room, (t) => ctx.measureText(t).width);
   if (text.length > 2) ctx.fillText(text, from, box.y + box.h / 2 + 0.5);
+}
+
+/** What happens beside the tasks' own lives: copies hatched in an outline, start-ups grey, fetches ahead thin below. */
+function beside(
+  ctx: CanvasRenderingContext2D,
+  frame: Frame,
+  lanes: Lanes,
+  area: Area,
+  asides: Aside[],
+  part: "whole" | "ghost" | "actual",
+): void {
+  const { theme, state } = frame;
+  for (const aside of asides) {
+    const [y, h] = inLane(lanes.of[aside.worker], area, part);
+    const x = area.left + (aside.start - area.from) * area.scale;
+    const w = Math.max(1, (aside.end - aside.start) * area.scale);
+    if (x + w < area.left || x > area.size.width || y > area.size.height || y + h < area.top) continue;
+    const colour = theme.kinds[state.graph.kind[aside.task] % theme.kinds.length];
+    if (aside.kind === BEGUN) {
+      ctx.fillStyle = theme.edge;
+      ctx.globalAlpha = aside.cold ? 0.75 : 0.4;
+      ctx.fillRect(x, y + h * 0.3, w, h * 0.4);
+    } else if (aside.kind === PRELOADED) {
+      ctx.fillStyle = theme.accent;
+      ctx.fillRect(x, y + h + 0.5, w, THREAD); // between the lanes: the task that runs meanwhile stays whole
+    } else if (aside.kind === COPIED) {
+      ctx.globalAlpha = 0.18;
+      ctx.fillStyle = colour;
+      ctx.strokeStyle = colour;
+      ctx.fillRect(x, y, w, h);
+      ctx.globalAlpha = 1;
+      if (w > 4) hatch(ctx, { ...theme, page: colour }, x, y, w, h);
+      ctx.lineWidth = 1;
+      ctx.strokeRect(x + 0.5, y + 0.5, Math.max(0.5, w - 1), h - 1);
+    }
+    ctx.globalAlpha = 1;
+  }
 }
 
 /** Selection and hover. */

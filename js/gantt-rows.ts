@@ -20,6 +20,7 @@ export function lanesOf(state: DagState): Lanes {
   const used = new Set<number>();
   for (const i of plans) used.add(plan?.worker[i] ?? NO_WORKER);
   for (const i of runs) used.add(live.worker[i]);
+  for (const { worker } of [...live.asides, ...(plan?.asides ?? [])]) used.add(worker);
   workers.forEach((_, w) => {
     used.add(w);
   });
@@ -60,6 +61,7 @@ export function spanOf(state: DagState, now: number): number {
   let end = comparable(state) ? (state.plan?.makespan ?? 0) : 0;
   if (state.run) {
     for (const e of state.live.end) if (e > end) end = e;
+    for (const aside of state.live.asides) if (aside.end > end) end = aside.end;
     if (state.runState === "running") end = Math.max(end, clock(state, now));
   }
   return end > 0 ? end : 1;

@@ -1,6 +1,6 @@
 /** Snapshots and patches folded into what the views draw. Everything here is pure: a new state for every message. */
 
-import { type Columns, columnsOf, readRecords, textOf } from "./codec";
+import { type Columns, columnsOf, readAsides, readRecords, textOf } from "./codec";
 import {
   type DagState,
   type Drawn,
@@ -27,6 +27,7 @@ export function emptyLive(n: number): Live {
     size: new Float64Array(n),
     fetch: new Float32Array(n),
     upload: new Float32Array(n),
+    asides: [],
   };
 }
 
@@ -44,6 +45,7 @@ export function applySnapshot(
   }
   const live = emptyLive(graph.tasks);
   readRecords(columns.records, live);
+  live.asides = readAsides(columns.asides);
   if (message.run) markReady(graph, live);
   return {
     graph,
@@ -72,10 +74,12 @@ export function applyPatch(
   patch: Patch,
   records: DataView | undefined,
   received: number,
+  asides?: DataView,
 ): DagState | null {
   if (patch.run !== state.run || patch.seq !== state.seq + 1) return null;
   const live = copyLive(state.live);
   readRecords(records, live);
+  if (asides?.byteLength) live.asides = [...live.asides, ...readAsides(asides)];
   markReady(state.graph, live);
   return {
     ...state,
@@ -98,6 +102,7 @@ function copyLive(live: Live): Live {
     size: live.size.slice(),
     fetch: live.fetch.slice(),
     upload: live.upload.slice(),
+    asides: live.asides,
   };
 }
 
@@ -199,6 +204,7 @@ function planOf(facts: NonNullable<SnapshotMessage["plan"]>, columns: Columns, g
     end: columns.plan_end as Float64Array,
     fetch: columns.plan_fetch as Float32Array,
     critical: new Uint8Array(graph.tasks),
+    asides: readAsides(columns.plan_asides),
   };
   markCritical(plan, graph);
   return plan;

@@ -25,7 +25,9 @@ export const CSS = `
 .dagnb-switch{display:inline-flex}
 .dagnb-switch button{border-radius:0}
 .dagnb-switch button:first-child{border-radius:6px 0 0 6px}
-.dagnb-switch button:last-child{border-radius:0 6px 6px 0;border-left:0}
+.dagnb-switch button:nth-child(n+2){border-left:0}
+.dagnb-switch button[hidden]{display:none}
+.dagnb-switch button:not(:has(~button:not([hidden]))){border-radius:0 6px 6px 0}
 .dagnb-switch button[aria-selected=true]{background:var(--dagnb-stripe);font-weight:600;
  box-shadow:inset 0 -2px var(--dagnb-accent)}
 .dagnb input{font:inherit;color:var(--dagnb-text);background:var(--dagnb-card);border:1px solid var(--dagnb-border);
@@ -72,5 +74,41 @@ export const CSS = `
 .dagnb-drawer .dagnb-links{display:flex;flex-wrap:wrap;gap:4px}
 .dagnb-drawer .dagnb-links button{height:22px;padding:0 7px;font-size:12px;max-width:100%;overflow:hidden;
  text-overflow:ellipsis;white-space:nowrap}
+.dagnb-title em{font-style:normal;font-weight:600;font-size:12px;margin-left:8px;padding:1px 7px;border-radius:9px;
+ background:var(--dagnb-accent);color:var(--dagnb-on-strong)}
+.dagnb-compare{position:absolute;z-index:1;inset:0;overflow:auto;background:var(--dagnb-page)}
+.dagnb-compare[hidden],.dagnb-knobs[hidden]{display:none}
+.dagnb-compare table{border-collapse:collapse;width:100%;margin:0;font-size:12.5px;font-variant-numeric:tabular-nums;
+ color:var(--dagnb-text);table-layout:auto;border:0}
+.dagnb-compare thead th{position:sticky;top:0;z-index:1;background:var(--dagnb-page);text-align:right;font-weight:400;
+ padding:3px 2px;height:30px;white-space:nowrap;box-shadow:inset 0 -1px var(--dagnb-border)}
+.dagnb-compare thead button{border-color:transparent;height:22px;padding:0 6px;font-size:12px;color:var(--dagnb-quiet)}
+.dagnb-compare th[aria-sort$=ending] button{color:var(--dagnb-text);font-weight:600}
+.dagnb-compare tbody tr{cursor:pointer;background:transparent}
+.dagnb-compare tbody tr:hover{background:var(--dagnb-stripe)}
+.dagnb-compare tbody tr:focus-visible{outline:2px solid var(--dagnb-accent);outline-offset:-2px}
+.dagnb-compare tbody tr[aria-selected=true]{background:var(--dagnb-stripe);box-shadow:inset 3px 0 var(--dagnb-accent)}
+.dagnb-compare td{padding:4px 8px;text-align:right;white-space:nowrap;border:0;border-bottom:1px solid var(--dagnb-border);
+ vertical-align:middle}
+.dagnb-compare .dagnb-word{text-align:left;max-width:170px;overflow:hidden;text-overflow:ellipsis}
+.dagnb-compare .dagnb-star{padding:0 0 0 8px;width:22px;color:var(--dagnb-done);text-align:center}
+.dagnb-compare .dagnb-best .dagnb-word,.dagnb-compare .dagnb-best td:has(.dagnb-bar){font-weight:600}
+.dagnb-compare .dagnb-wide{width:48%;min-width:140px;padding:4px 8px}
+.dagnb-compare canvas{display:block;width:100%}
+.dagnb-compare canvas.dagnb-axis{height:20px}
+.dagnb-compare .dagnb-bar{display:block;height:3px;margin-top:2px;margin-left:auto;border-radius:2px;
+ background:var(--dagnb-accent)}
+.dagnb-compare .dagnb-failed{cursor:default}
+.dagnb-compare .dagnb-failed td:last-child{color:var(--dagnb-failed);text-align:left;white-space:normal;
+ overflow-wrap:anywhere}
+.dagnb-knobs{display:flex;flex-wrap:wrap;align-items:center;gap:2px 18px;padding:4px 14px;font-size:12px;
+ border-top:1px solid var(--dagnb-border);color:var(--dagnb-quiet);min-height:34px}
+.dagnb-knobs label{display:inline-flex;align-items:center;gap:7px}
+.dagnb-knobs output{min-width:74px;color:var(--dagnb-text);font-variant-numeric:tabular-nums}
+.dagnb-knobs input[type=range]{width:120px;padding:0;border:0;background:transparent;accent-color:var(--dagnb-accent);
+ height:20px}
+.dagnb-knobs.dagnb-on .dagnb-if{color:var(--dagnb-accent);font-weight:600}
+.dagnb-knobs button{height:22px;font-size:12px;margin-left:auto}
+.dagnb-knobs button[hidden]{display:none}
 .dagnb-unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 `;

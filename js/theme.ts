@@ -138,6 +138,7 @@ export function setColours(root: HTMLElement, theme: Theme): void {
   const names = ["page", "card", "border", "text", "quiet", "stripe", "accent"] as const;
   for (const name of names) root.style.setProperty(`--dagnb-${name}`, theme[name]);
   root.style.setProperty("--dagnb-on-strong", theme.onStrong);
+  root.style.setProperty("--dagnb-done", theme.tones[3].strong);
   root.style.setProperty("--dagnb-failed", theme.tones[4].strong);
   root.style.setProperty("--dagnb-failed-soft", theme.tones[4].soft);
   root.style.setProperty("color-scheme", theme.dark ? "dark" : "light");

@@ -6,7 +6,7 @@ import { comparable } from "./gantt-rows";
 import { glyphElement } from "./glyphs";
 import { settled } from "./state";
 import type { Theme } from "./theme";
-import { type DagState, type Header, type Mode, STATES, type Summary } from "./types";
+import { BEGUN, COPIED, type DagState, type Header, type Mode, PRELOADED, STATES, type Summary } from "./types";
 
 export interface ToolbarEvents {
   mode(mode: Mode): void;
@@ -18,9 +18,16 @@ export interface ToolbarEvents {
   leave(): void;
 }
 
+/** What the run button says: `▶ Run`, and of which of several plans. */
+function runText(header: Header, mode: Mode): string {
+  if (mode !== "compare" && !header.what_if) return "▶ Run";
+  return `▶ Run ${header.planner} on ${header.workers}`;
+}
+
 const MODES: [Mode, string][] = [
   ["graph", "Graph"],
   ["plan", "Plan"],
+  ["compare", "Compare"],
 ];
 /** Left to right in progress bar and chips. */
 const ORDER = [3, 7, 2, 4, 5, 6, 1, 0];
@@ -30,12 +37,21 @@ export function headline(header: Header): string {
   const parts = [plural(header.tasks, "task")];
   const on = header.workers ? ` on ${plural(header.workers, "worker")}` : "";
   if (header.forecast !== null && header.has_seconds) {
-    parts.push(`forecast ${seconds(header.forecast)}${header.declared ? " (declared)" : ""}${on}`);
+    const sure = header.declared ? " (declared)" : spread(header.interval);
+    parts.push(`forecast ${seconds(header.forecast)}${sure}${on}`);
     if (header.lower_bound !== null) parts.push(`best possible ${seconds(header.lower_bound)}`);
   } else {
     parts.push(`no forecast yet${on}`);
   }
   return parts.join(" · ");
+}
+
+/** ` (36–52)`, in the unit of the larger end. */
+function spread(interval: Header["interval"]): string {
+  if (!interval) return "";
+  const [low, high] = interval.map(seconds);
+  const [[from, unit, ...more], [to, other, ...rest]] = [low.split(" "), high.split(" ")];
+  return unit === other && !more.length && !rest.length ? ` (${from}–${to})` : ` (${low} – ${high})`;
 }
 
 /** `running: 3 of 10`, `done in 41 s`, or nothing before a run. */
@@ -125,22 +141,26 @@ export class Toolbar {
     this.said.classList.toggle("dagnb-bad", !ok);
   }
 
-  update(header: Header, mode: Mode, state: DagState | null, summary: Summary, theme: Theme): void {
+  update(header: Header, mode: Mode, state: DagState | null, summary: Summary, theme: Theme, comparing = false): void {
     const live = state?.runState === "running";
     const can = (name: string): boolean => state !== null && header.actions.includes(name);
-    this.title.replaceChildren(make("b", {}, header.name), make("span", {}, ` · ${headline(header)}`));
+    const maybe = header.what_if ? [make("em", {}, "what if")] : [];
+    this.title.replaceChildren(make("b", {}, header.name), ...maybe, make("span", {}, ` · ${headline(header)}`));
     this.outcome.textContent = outcome(state, summary);
     this.title.title = this.title.textContent ?? "";
     this.run.hidden = live || !can("run");
+    this.run.textContent = runText(header, mode);
     this.cancel.hidden = !live || !can("cancel");
     this.tabs.forEach((tab, i) => {
       tab.setAttribute("aria-selected", String(MODES[i][0] === mode));
+      tab.hidden = MODES[i][0] === "compare" && !comparing;
     });
     if (state) this.counts(state, theme, mode);
   }
 
   private counts(state: DagState, theme: Theme, mode: Mode): void {
-    const shown = `${state.counts.join()}/${state.run}/${theme.page}/${mode}/${this.input.value}`;
+    const beside = `${state.live.asides.length}/${state.plan?.planner}/${state.plan?.asides.length}`;
+    const shown = `${state.counts.join()}/${state.run}/${theme.page}/${mode}/${this.input.value}/${beside}`;
     if (shown === this.drawn) return;
     this.drawn = shown;
     const total = Math.max(1, state.graph.tasks);
@@ -176,7 +196,8 @@ export class Toolbar {
       }),
     );
     if (!state.run) this.chips.append(planText(state));
-    if (mode === "plan") this.chips.append(...legend(state, theme));
+    if (mode === "plan") this.chips.append(...legend(state, theme), ...besideLegend(state, theme));
+    if (mode === "compare") this.chips.append(...marks(theme));
   }
 }
 
@@ -196,11 +217,34 @@ function legend(state: DagState, theme: Theme): HTMLElement[] {
     swatch.style.background = theme.kinds[i];
     return make("span", { class: "dagnb-key" }, swatch, kind);
   });
-  const rule = (style: string, colour: string, text: string): HTMLElement => {
-    const swatch = make("i", { class: "dagnb-rule" });
-    swatch.style.borderLeft = `2px ${style} ${colour}`;
-    return make("span", { class: "dagnb-key" }, swatch, text);
-  };
   const best = plan.lower_bound === null ? [] : [rule("dotted", theme.tones[3].strong, "best possible")];
   return [...kinds, ...best, rule("dashed", theme.quiet, "planned end")];
+}
+
+function rule(style: string, colour: string, text: string): HTMLElement {
+  const swatch = make("i", { class: "dagnb-rule" });
+  swatch.style.borderLeft = `2px ${style} ${colour}`;
+  return make("span", { class: "dagnb-key" }, swatch, text);
+}
+
+/** Lines of the small Gantts. */
+function marks(theme: Theme): HTMLElement[] {
+  return [rule("solid", theme.text, "planned end"), rule("dotted", theme.tones[3].strong, "best possible")];
+}
+
+/** What happens beside the tasks, where any of it does. */
+function besideLegend({ plan, live }: DagState, theme: Theme): HTMLElement[] {
+  const kinds = new Set([...live.asides, ...(plan?.asides ?? [])].map((aside) => aside.kind));
+  const looks: [kind: number, text: string, look: string][] = [
+    [COPIED, "copy that came second", `repeating-linear-gradient(135deg,${theme.quiet} 0 1px,transparent 1px 4px)`],
+    [PRELOADED, "fetched ahead", `linear-gradient(${theme.accent},${theme.accent}) center/100% 2px no-repeat`],
+    [BEGUN, "worker starting", `linear-gradient(${theme.edge},${theme.edge}) center/100% 5px no-repeat`],
+  ];
+  return looks.flatMap(([kind, text, look]) => {
+    if (!kinds.has(kind)) return [];
+    const swatch = make("i", { class: "dagnb-swatch" });
+    swatch.style.background = look;
+    if (kind === COPIED) swatch.style.outline = `1px solid ${theme.quiet}`;
+    return [make("span", { class: "dagnb-key" }, swatch, text)];
+  });
 }

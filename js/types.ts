@@ -22,9 +22,24 @@ export interface Traits {
   selection: number;
   header: Header;
   summary: Summary;
+  compared: Compared;
   widget_id: string;
 }
-export type Mode = "graph" | "plan";
+export type Mode = "graph" | "plan" | "compare";
+
+/** Plans side by side: the number of the comparison, how many rows it has, and which one is the plan now. */
+export interface Compared {
+  id?: number;
+  rows?: number;
+  chosen?: number;
+}
+
+/** Where the sliders stand: workers, bytes of memory of each, bytes per second between two. */
+export interface Knobs {
+  workers: number;
+  memory: number;
+  bandwidth: number;
+}
 
 /** Seconds, or NaN-free null where there is no forecast. `actions` names the buttons that somebody answers. */
 export interface Header {
@@ -34,9 +49,17 @@ export interface Header {
   workers: number;
   forecast: number | null;
   lower_bound: number | null;
+  /** Where the makespan is to be expected. */
+  interval?: [low: number, high: number] | null;
   has_seconds: boolean;
   declared: boolean;
   actions: string[];
+  /** Absent where nobody plans what might be. */
+  knobs?: Knobs | null;
+  /** The plan is one that might be: a slider was moved. */
+  what_if?: boolean;
+  /** Of what the plan decides. */
+  fingerprint?: string;
 }
 
 /** How the last run ended (or stands); `makespan` in seconds. */
@@ -53,7 +76,36 @@ export type FromKernel =
   | SnapshotMessage
   | { kind: "patch"; run: string; seq: number; t: number; state: RunState }
   | { kind: "detail"; task: number; detail: Detail }
-  | { kind: "said"; action: string; ok: boolean; text: string };
+  | { kind: "said"; action: string; ok: boolean; text: string }
+  | { kind: "planned"; id: number; ok: boolean; text: string }
+  | CompareMessage;
+
+/** The small Gantts of the rows lie one after the other in the columns first, lane, start, end, kind and height. */
+export interface CompareMessage {
+  kind: "compare";
+  id: number;
+  best: number;
+  rows: CompareRow[];
+  columns: [name: string, type: string][];
+}
+/** Figures are null where they are not known, and all of them where the planner failed. */
+export interface CompareRow {
+  planner: string;
+  label: string;
+  workers: number;
+  error: string;
+  has_seconds: boolean;
+  lanes: number;
+  makespan: number | null;
+  interval: [low: number, high: number] | null;
+  lower_bound: number | null;
+  gap: number | null;
+  gb_seconds: number | null;
+  worker_seconds: number | null;
+  bytes_moved: number | null;
+  cold_starts: number | null;
+  locality: number | null;
+}
 
 export interface SnapshotMessage {
   kind: "snapshot";
@@ -85,6 +137,7 @@ export interface PlanFacts {
   planner: string;
   makespan: number;
   lower_bound: number | null;
+  interval?: [low: number, high: number] | null;
   has_seconds: boolean;
 }
 
@@ -95,7 +148,10 @@ export type ToKernel =
   | { kind: "ack"; seq: number }
   | { kind: "bye" }
   | { kind: "get-detail"; task: number }
-  | { kind: "action"; name: string };
+  | { kind: "action"; name: string }
+  | { kind: "get-compare" }
+  | { kind: "pick"; row: number }
+  | ({ kind: "what-if"; id: number } & (Knobs | { reset: true }));
 
 /** Asked on demand for one task; every text is the user's and goes into the page as text only. */
 export interface Detail {
@@ -151,6 +207,22 @@ export interface Planned extends PlanFacts {
   end: Float64Array;
   fetch: Float32Array;
   critical: Uint8Array;
+  asides: Aside[];
+}
+
+/** What an aside is; the numbers are those of `RecordKind` in dagnb/trace/records.py. */
+export const PRELOADED = 7;
+export const COPIED = 8;
+export const BEGUN = 9;
+
+/** Something beside the tasks' own lives: an output fetched ahead, a copy that came second, a worker that starts. */
+export interface Aside {
+  kind: number;
+  start: number;
+  end: number;
+  task: number;
+  worker: number;
+  cold: boolean;
 }
 
 /** What happened so far: one row per task, times in seconds since the run was submitted. */
@@ -163,6 +235,7 @@ export interface Live {
   size: Float64Array;
   fetch: Float32Array;
   upload: Float32Array;
+  asides: Aside[];
 }
 
 export interface DagState {

@@ -41,6 +41,7 @@ def private_environment() -> dict[str, str]:
     return {
         "DAGNB_RUNTIME_DIR": str(HOME / "r"),
         "DAGNB_DATA_DIR": str(HOME / "data"),
+        "DAGNB_HISTORY": "0",  # what one test taught would change the plans of another
         "DAGNB_IDLE_TIMEOUT": "30",
         "IPYTHONDIR": str(HOME / "ipython"),
         "JUPYTER_CONFIG_DIR": str(HOME / "jupyter" / "config"),

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 Places = Mapping[str, tuple[int, "Select"]]
 
 
+#: Column of the graph → option of the task that says it.
+_SAID = {"duration": "est", "size": "out_size", "cpus": "cpus", "memory": "memory"}
+
+
 def freeze(
     name: str, table: Table, nodes: Indices, names: Sequence[str], edges: Edges, number: Ints, places: Sequence[Places]
 ) -> TaskGraph:
@@ -83,8 +87,9 @@ def _tasks(table: Table, nodes: Indices) -> tuple[tuple[Any, ...], Ints, dict[st
         function[t] = functions.setdefault(id(tasks[t].fn), len(functions))
         kind[t] = kinds.setdefault(tasks[t].name, len(kinds))
     fns = {id(t.fn): t.fn for t in tasks}
-    guess = np.array([(t.given.est, t.given.out_size) for t in tasks], np.float64).reshape(-1, 2)
-    columns = {"kinds": tuple(kinds), "kind": kind[task], "duration": guess[task, 0], "size": guess[task, 1]}
+    said = np.array([[getattr(t.given, word) for word in _SAID.values()] for t in tasks], np.float64)
+    columns: dict[str, Any] = {"kinds": tuple(kinds), "kind": kind[task]}
+    columns |= {name: said.reshape(-1, len(_SAID))[task, k] for k, name in enumerate(_SAID)}
     return tuple(fns[f] for f in functions), function[task], columns
 
 

@@ -57,6 +57,8 @@ class TaskGraph:
     calls       functions and arguments, or None for a trace
     duration    [n] declared guesses in seconds (`est=`), NaN where none
     size        [n] declared sizes of outputs in bytes (`out_size=`), NaN where none
+    cpus        [n] processors that a task needs (`cpus=`), NaN where it is content with any
+    memory      [n] bytes that a task needs (`memory=`), likewise
     where       [n] where the call stands: "Cell In[3], line 2", or ()
     aliases     every name a user may say → the value it means (`parts[0]`, `report`, outputs of an unpacked call)
     kept        tasks whose values outlive a run: sinks and those bound to a plain variable
@@ -74,10 +76,12 @@ class TaskGraph:
     where: tuple[str, ...] = ()
     aliases: Mapping[str, TaskRef] = field(default_factory=dict)
     kept: frozenset[int] = frozenset()
+    cpus: Floats = field(default_factory=lambda: np.zeros(0))
+    memory: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n = len(self.keys)
-        for name in ("duration", "size"):
+        for name in ("duration", "size", "cpus", "memory"):
             if len(getattr(self, name)) != n:
                 object.__setattr__(self, name, np.full(n, np.nan))
         if len(self.dep_start) != n + 1 or len(self.kind) != n:

@@ -44,12 +44,16 @@ class Options:
     outs      number or names of the values that the function returns
     est       guess of the duration in seconds
     out_size  guess of the size of the result in bytes
+    cpus      processors that the task uses, and the memory in bytes: on workers of several sizes it goes where it has
+    memory    them; None is content with any
     """
 
     name: str | None = None
     outs: int | tuple[str, ...] = 1
     est: float | None = None
     out_size: float | None = None
+    cpus: float | None = None
+    memory: float | None = None
 
 
 #: option whose room does not stand yet → the default, which is accepted
@@ -59,8 +63,6 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "retry_delay": "1s",
         "retry_on": Exception,
         "timeout": None,
-        "cpus": 1,
-        "memory": None,
         "cache": True,
         "version": None,
         "requires": None,
@@ -153,4 +155,27 @@ def _outs(value: object) -> int | tuple[str, ...]:
     return names
 
 
-_PARSERS: dict[str, Callable[[object], Any]] = {"name": _name, "outs": _outs, "est": seconds, "out_size": size}
+def _cpus(value: object) -> float:
+    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not 0 < number < math.inf:
+        raise option_error(f"cpus={value!r} is not a number of processors.", "Write cpus=2; a part of one is cpus=0.5.")
+    return number
+
+
+def _memory(value: object) -> float | None:
+    if value is None:
+        return None
+    found = size(value, "memory")
+    if not found:
+        raise option_error(f"memory={value!r}: no task works without.", 'Write memory="4GB", or leave it out.')
+    return found
+
+
+_PARSERS: dict[str, Callable[[object], Any]] = {
+    "name": _name,
+    "outs": _outs,
+    "est": seconds,
+    "out_size": size,
+    "cpus": _cpus,
+    "memory": _memory,
+}

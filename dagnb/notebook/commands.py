@@ -22,7 +22,7 @@ class Command:
     """One sub-command.
 
     run      what it does: (view, words and options) → what the cell shows as its value, or None
-    words    what may follow it: "dag", "node", "names", "number" or nothing
+    words    what may follow it: "dag", "file" (a DAG and a file), "node", "names", "number" or nothing
     options  of it
     help     half a line
     """
@@ -35,7 +35,11 @@ class Command:
 
 def planner_of(view: View, parsed: opt.Parsed) -> Any:
     """The planner that `-P` names: one that is registered, else a class or object of that name in the notebook."""
-    name = parsed["planner"]
+    return planner_named(view, parsed["planner"])
+
+
+def planner_named(view: View, name: str | None) -> Any:
+    """What a name means as a planner; the name itself where only the session can tell."""
     mine = view.shell.user_ns.get(name) if name is not None else None
     if mine is None or not hasattr(mine, "plan"):
         return name
@@ -74,6 +78,12 @@ def _plan(view: View, parsed: opt.Parsed) -> None:
     dag = _dag(parsed)
     plan = dag.plan(planner_of(view, parsed), workers=parsed["workers"], seed=parsed["seed"] or 0)
     view.show_plan(dag, plan)
+
+
+def _compare(view: View, parsed: opt.Parsed) -> None:
+    dag = _dag(parsed)
+    planners = parsed["planner"] and [planner_named(view, name) for name in parsed["planner"]]
+    view.show_comparison(dag, dag.compare(planners, workers=parsed["workers"], seed=parsed["seed"] or 0))
 
 
 def _run(view: View, parsed: opt.Parsed) -> None:
@@ -143,6 +153,13 @@ def _workers(_: View, parsed: opt.Parsed) -> Any:
     return twins.Report(f"{twins.workers(count)} workers for the next run")
 
 
+def _export(_: View, parsed: opt.Parsed) -> None:
+    if not parsed.words:
+        raise OptionError("export to which file?\n  Say its name: %dag export etl etl.json")
+    dag = registry.find(parsed.words[0] if len(parsed.words) > 1 else None)
+    print(f"{dag.name} is written to {dag.export(parsed.words[-1])}")  # noqa: T201
+
+
 def _drop(_: View, parsed: opt.Parsed) -> None:
     dag = _dag(parsed)
     dag.drop()
@@ -163,6 +180,12 @@ COMMANDS: dict[str, Command] = {
     "status": Command(_status, "", (), "DAGs, last runs, workers, store"),
     "show": Command(_show, "dag", (), "the picture of a DAG"),
     "plan": Command(_plan, "dag", (*_RUNNING, opt.SEED), "who would run what and when"),
+    "compare": Command(
+        _compare,
+        "dag",
+        (opt.SEVERAL_PLANNERS, opt.SEVERAL_WORKERS, opt.SEED),
+        "planners side by side: table and Gantts, pick one and run it",
+    ),
     "run": Command(
         _run,
         "dag",
@@ -175,6 +198,7 @@ COMMANDS: dict[str, Command] = {
     "logs": Command(_logs, "node", (opt.FOLLOW,), "stdout, stderr and traceback of a node"),
     "pull": Command(_pull, "names", (), "variables become the values that they stand for"),
     "workers": Command(_workers, "number", (), "how many workers the next run has"),
+    "export": Command(_export, "file", (), "write a DAG to a file: WfFormat (.json)"),
     "drop": Command(_drop, "dag", (), "forget a DAG and its values"),
     "doctor": Command(_doctor, "", (), "is everything there?"),
     "help": Command(_help, "", (), "one screen"),
@@ -182,7 +206,6 @@ COMMANDS: dict[str, Command] = {
 
 #: Sub-commands whose room is not built yet, and what does the job today.
 LATER = {
-    "compare": "%dag plan NAME -P heft, then with another planner.",
     "retry": "%dag run NAME runs all of it again.",
     "why": "Every run computes everything in this version.",
     "history": "NAME.last is the last run.",
@@ -190,14 +213,13 @@ LATER = {
     "attach": "",
     "replay": "",
     "record": "",
-    "export": "",
     "connect": "dagnb starts a Redis of its own at the first run.",
     "config": "Set DAGNB_… environment variables before the kernel starts.",
     "cache": "Nothing is remembered across runs in this version.",
 }
 
 #: How many words each kind of argument may have.
-_MOST = {"": 0, "dag": 1, "node": 1, "number": 1, "names": 1000}
+_MOST = {"": 0, "dag": 1, "file": 2, "node": 1, "number": 1, "names": 1000}
 
 
 def call(view: View, line: str) -> Any:

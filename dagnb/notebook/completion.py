@@ -8,7 +8,7 @@ from typing import Any
 from dagnb.session import registry
 
 from .commands import COMMANDS
-from .options import CELL_OPTIONS, Option
+from .options import CELL_OPTIONS, SEVERAL_PLANNERS, Option
 
 
 def install(shell: Any) -> None:
@@ -77,12 +77,12 @@ def _after_line(words: list[str], fragment: str) -> Iterable[str]:
     if command is None:
         return ()
     if words[-1] in {"-P", "--planner"}:
-        return _planners()
+        return _several(fragment) if SEVERAL_PLANNERS in command.options else _planners()
     if fragment.startswith("-"):
         return _flags(command.options)
     if command.words == "node":
         return _nodes()
-    return registry.dags() if command.words in {"dag", "names"} else ()
+    return registry.dags() if command.words in {"dag", "names", "file"} else ()
 
 
 def _flags(options: Iterable[Option]) -> tuple[str, ...]:
@@ -93,6 +93,13 @@ def _planners() -> Iterable[str]:
     from dagnb.planning.planner import planner_names
 
     return planner_names()
+
+
+def _several(fragment: str) -> Iterable[str]:
+    """Planners after those that stand before the last comma."""
+    before, comma, _ = fragment.rpartition(",")
+    taken = before.split(",")
+    return (f"{before}{comma}{name}" for name in _planners() if name not in taken)
 
 
 def _nodes() -> Iterable[str]:

@@ -13,12 +13,14 @@ from dagnb.session import registry
 from dagnb.session.dag import Dag, builder_of
 from dagnb.session.twins import run_line
 
+from .analyses import show_analysis
 from .panel import WIDGET, Panel, has_front_end
-from .pictures import static_bundle
+from .pictures import comparison_bundle, static_bundle
 
 if TYPE_CHECKING:
     from dagnb.planning.plan import Plan
     from dagnb.runtime.run import Run
+    from dagnb.session.compare import Comparison
 
 #: Panels that a kernel keeps alive; the oldest are closed, and show their static picture from then on.
 PANELS = 24
@@ -50,6 +52,13 @@ class View:
     def show_plan(self, dag: Dag, plan: Plan) -> Panel:
         """A panel with one plan."""
         return self._add(Panel(self.shell, dag, plan), None)
+
+    def show_comparison(self, dag: Dag, comparison: Comparison) -> Panel:
+        """A panel with plans side by side; the best one is what ▶ runs until another is picked."""
+        at = comparison.best_of(dag.name)
+        panel = Panel(self.shell, dag, comparison[at].plan if at >= 0 else None)
+        panel.comparison = comparison
+        return self._add(panel, None)
 
     def _add(self, panel: Panel, run: Run | None) -> Panel:
         cell = panel.execution.cell
@@ -124,6 +133,12 @@ def register(shell: Any, view: View) -> None:
     formatter.ipython_display_formatter.for_type(Dag, lambda dag: _show_dag(view, dag))
     formatter.ipython_display_formatter.for_type_by_name("dagnb.runtime.run", "Run", lambda run: _show_run(view, run))
     formatter.mimebundle_formatter.for_type_by_name("dagnb.planning.plan", "Plan", _plan_bundle)
+    formatter.ipython_display_formatter.for_type_by_name(
+        "dagnb.session.compare", "Comparison", lambda comparison: _show_comparison(view, comparison)
+    )
+    formatter.ipython_display_formatter.for_type_by_name(
+        "dagnb.planning.analysis", "Analysis", lambda analysis: show_analysis(shell, analysis)
+    )
 
 
 def unregister(shell: Any) -> None:
@@ -133,9 +148,13 @@ def unregister(shell: Any) -> None:
     for module, name, table in (
         ("dagnb.runtime.run", "Run", "ipython_display"),
         ("dagnb.planning.plan", "Plan", "mimebundle"),
+        ("dagnb.session.compare", "Comparison", "ipython_display"),
+        ("dagnb.planning.analysis", "Analysis", "ipython_display"),
     ):
         found = getattr(formatter, f"{table}_formatter")
         found.deferred_printers.pop((module, name), None)
+        for kind in [kind for kind in found.type_printers if (kind.__module__, kind.__name__) == (module, name)]:
+            found.pop(kind)  # it has been shown: IPython then keeps the printer by class
 
 
 def _show_dag(view: View, dag: Dag) -> None:
@@ -153,6 +172,18 @@ def _show_run(view: View, run: Run) -> None:
         view.shell.display_pub.publish(data=bundle, metadata={})
     else:
         print(bundle["text/plain"])  # noqa: T201 -- a terminal
+
+
+def _show_comparison(view: View, comparison: Comparison) -> None:
+    """As `%dag compare` does where it is of one DAG that is still as it was; else the table and its picture."""
+    name, graph = next(iter(comparison.graphs.items()), ("", None))
+    dag = registry.dags().get(name)
+    if len(comparison.graphs) == 1 and dag is not None and not builder_of(dag).problems and dag.graph is graph:
+        view.show_comparison(dag, comparison)
+    elif has_front_end(view.shell):
+        view.shell.display_pub.publish(data=comparison_bundle(comparison, f"dagnb-{secrets.token_hex(4)}"), metadata={})
+    else:
+        print(comparison.table())  # noqa: T201 -- a terminal
 
 
 def _plan_bundle(plan: Plan, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG001 -- IPython's

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dagnb.session import lives
-from dagnb.widgets.dag import Actions, DagWidget
+from dagnb.session.what_if import Turned
+from dagnb.widgets.actions import Actions
+from dagnb.widgets.dag import DagWidget
 
 if TYPE_CHECKING:
     from dagnb.planning.plan import Plan
@@ -18,7 +20,12 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 
 def live_widget(dag: Dag, plan: Plan | None, mark: str) -> tuple[DagWidget, dict[str, Any]]:
     """The widget, and the output that shows it, whose text is empty: in a saved notebook the static output speaks."""
-    actions = Actions(run=lambda: _run(dag, widget), cancel=lambda: _cancel(dag), detail=lambda key: _detail(dag, key))
+    actions = Actions(
+        run=lambda: _run(dag, widget),
+        cancel=lambda: _cancel(dag),
+        detail=lambda key: _detail(dag, key),
+        what_if=Turned(dag),
+    )
     widget = DagWidget(dag.graph, plan, actions=actions)
     widget.widget_id = mark
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
@@ -26,8 +33,14 @@ def live_widget(dag: Dag, plan: Plan | None, mark: str) -> tuple[DagWidget, dict
 
 
 def _run(dag: Dag, widget: DagWidget) -> None:
-    """▶: in the background, by the plan that is shown if it still fits."""
+    """▶: in the background, by the plan that is shown if it still fits.
+
+    Of a plan that only might be, its planner and its number of workers are used: the network is what it is.
+    """
     plan = widget.plan
+    if widget.imagined is not None and plan is not None:
+        dag.run(planner=plan.planner, workers=widget.imagined.workers, wait=False, quiet=True)
+        return
     fits = plan is not None and plan.graph_fingerprint == dag.graph.fingerprint
     dag.run(plan=plan if fits else None, wait=False, quiet=True)
 

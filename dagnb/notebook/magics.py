@@ -65,6 +65,7 @@ class DagMagics(Magics):
         %dag                     DAGs here, last runs, workers, store
         %dag show etl            the picture
         %dag plan etl -P heft -w 16
+        %dag compare etl -P heft,dask,wukong -w 4,8,16
         %dag wait etl            %dag cancel etl
         %dag logs etl.report     stdout, stderr, traceback
         %dag pull etl            variables become values

@@ -55,8 +55,28 @@ def seconds(word: str) -> float:
     return value
 
 
+def names(word: str) -> tuple[str, ...]:
+    """Names between commas, each once. Raises ValueError."""
+    found = tuple(dict.fromkeys(part.strip() for part in word.split(",") if part.strip()))
+    if not found:
+        msg = f"takes names such as heft,dask, not {word!r}"
+        raise ValueError(msg)
+    return found
+
+
+def counts(word: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on between commas. Raises ValueError."""
+    parts = [part.strip() for part in word.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and int(part) for part in parts):
+        msg = f"takes whole numbers from 1 on, such as 4,8, not {word!r}"
+        raise ValueError(msg)
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
 WORKERS = Option("workers", "how many worker processes", "w", "N", positive)
 PLANNER = Option("planner", "who makes the plan: auto, heft, free, simple …", "P", "NAME")
+SEVERAL_WORKERS = Option("workers", "numbers of workers to compare", "w", "N,N", counts)
+SEVERAL_PLANNERS = Option("planner", "planners to compare; all that are registered if left out", "P", "A,B", names)
 BACKGROUND = Option("bg", "do not wait: later cells wait for what they touch", "b")
 QUIET = Option("quiet", "show nothing")
 SEED = Option("seed", "for planners that draw lots", "", "N", int)

@@ -12,11 +12,12 @@ from dagnb.errors import DagnbError
 from dagnb.graph.cells import CELLS, Execution
 from dagnb.session import lives
 
-from .pictures import static_bundle
+from .pictures import comparison_bundle, static_bundle
 
 if TYPE_CHECKING:
     from dagnb.planning.plan import Plan
     from dagnb.runtime.run import Run
+    from dagnb.session.compare import Comparison
     from dagnb.session.dag import Dag
 
 #: Set to 0 where no front end will ever look: only the static output is made.
@@ -42,6 +43,7 @@ class Panel:
         self.mark = f"dagnb-{secrets.token_hex(4)}"
         self.plan = plan
         self.run: Run | None = None
+        self.comparison: Comparison | None = None
         self.shown = ""
         self.widget: Any = None
         self._lock = threading.Lock()
@@ -74,7 +76,7 @@ class Panel:
 
     def redraw(self, plan: Plan | None) -> None:
         """The DAG has grown in the same cell."""
-        self.plan, self.run = plan, None
+        self.plan, self.run, self.comparison = plan, None, None
         if self.widget is not None and plan is not None:
             self.widget.show_plan(plan, self.dag.graph)
         self.refresh()
@@ -100,6 +102,8 @@ class Panel:
         except (ImportError, DagnbError):
             logging.getLogger("dagnb").info("no live widget here", exc_info=True)
             return None
+        if self.comparison is not None:
+            widget.show_comparison(self.comparison.rows, self.comparison.best_of(self.dag.name))
         self.shell.display_pub.publish(data=bundle, metadata={})
         return widget
 
@@ -116,6 +120,8 @@ class Panel:
             self.shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": self.mark}, update=update)
 
     def _bundle(self) -> dict[str, str]:
+        if self.comparison is not None:  # a run of one of its plans is kept in the cell of the DAG
+            return comparison_bundle(self.comparison, self.mark, svg=self.svg)
         if self.run is not None:
             actual = None if lives.live(self.run) else self.run.timeline
             return static_bundle(self.run.graph, self.plan, actual, self.mark, svg=self.svg)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
+    from dagnb.session.compare import Comparison
     from dagnb.trace.timeline import Timeline
 
 #: Characters up to which a picture is kept twice: in HTML, which untrusted notebooks show too, and as SVG.
@@ -30,6 +31,21 @@ def static_bundle(
     text = text_summary(graph, plan, timeline)
     picture = figure_svg(graph, plan, timeline)
     bundle = {"text/plain": text, "text/html": _html(picture, text.partition("\n")[0], mark)}
+    return bundle | {"image/svg+xml": picture} if svg and len(picture) <= TWICE else bundle
+
+
+def comparison_bundle(comparison: Comparison, mark: str, *, svg: bool = True) -> dict[str, str]:
+    """The same for plans side by side: the table as text, table and Gantts as a picture."""
+    from dagnb.widgets.svg_compare import compare_svg, kinds_svg
+
+    if len(comparison.graphs) == 1:
+        ((name, graph),) = comparison.graphs.items()
+        picture = compare_svg(name, graph.kind, comparison.rows, comparison.best_of(name))
+    else:
+        sizes = {name: len(graph) for name, graph in comparison.graphs.items()}
+        picture = kinds_svg(sizes, comparison.heads(), comparison.ratios(), comparison.geomeans())
+    text = comparison.table()
+    bundle = {"text/plain": text, "text/html": _html(picture, text, mark)}
     return bundle | {"image/svg+xml": picture} if svg and len(picture) <= TWICE else bundle
 
 

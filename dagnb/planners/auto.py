@@ -1,16 +1,33 @@
-"""auto: the planner of those who name none. So far it weighs two plans, `heft` and `free`; a portfolio is to follow.
+"""auto: the planner of those who name none. A portfolio: what several planners propose, made better by a local search.
 
 Planning may cost at most a hundredth of what is planned: where nothing is known in seconds, or the tasks are tiny, the
-free plan is taken at once. Else both are simulated, and workers are named only where naming wins.
+free plan is taken at once. Else, in this order, as long as the budget lasts and the lower bound is not yet reached:
+
+    free, heft           both simulated; the better of the two is what has to be beaten
+    peft, cpop, ranks    rehearsed: other list planners, and heft with two other ranks
+    search               changes to the best of these (`dagnb.planners.search`)
+
+The simulator has the last word, so the plan is never worse than that of `heft` or `free`; at a tie the free one is
+taken, which adapts to what happens. The budget is in seconds but no clock is read: a task weighed has a price, so that
+seconds only choose how many schedules are weighed. Same input, same plan.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from dagnb.graph.analysis import upward_order, upward_rank
+from dagnb.planning.listing import drawn, transfers
+from dagnb.planning.placement import Placed, occupied
 from dagnb.planning.planner import find_planner
-from dagnb.planning.simulator import best_possible, forecast
+from dagnb.planning.simulator import best_possible, forecast, in_units_of
+
+from .search import CHANGING, Search
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
@@ -18,34 +35,93 @@ if TYPE_CHECKING:
     from dagnb.planning.estimator import Estimates
     from dagnb.planning.plan import Plan
 
-#: Seconds of planning and simulating per task, on a slow machine. A constant and no clock: same input, same plan.
+#: Seconds of planning and simulating two plans per task, on a slow machine. A constant and no clock.
 COST = 60e-6
 
 #: The part of its forecast makespan that planning a run may cost.
 SHARE = 0.01
 
+#: Seconds that rehearsing one task takes: the price by which a budget becomes a number of evaluations.
+PRICE = 2.5e-6
+
+#: Nothing is left to gain within this of the lower bound.
+CLOSE = 1.001
+
+#: What members cost per task, in rehearsals of one: a large graph leaves out those that the budget does not cover.
+COSTS = {"free and heft": 20.0, "ranks": 1.0, "peft": 12.0, "cpop": 8.0}
+
 
 @dataclass(frozen=True)
 class Auto:
-    """The better of `heft` and `free`, or `free` where weighing does not pay.
+    """The best of a portfolio, or `free` where planning does not pay.
 
-    thorough    weigh in any case: for a plan that was asked for, not for a run that waits
+    thorough      spend the whole budget in any case: for a plan that was asked for, not for a run that waits
+    budget        seconds of planning that a thorough plan may cost, roughly
+    evaluations   in place of seconds: the work of rehearsing the whole graph so many times
+    seed          of the local search
     """
 
     thorough: bool = False
+    budget: float = 1.0
+    evaluations: int | None = None
+    seed: int = 0
 
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
-        """The plan that the simulator prefers; at a tie the free one, which adapts to what happens."""
+        """The plan that the simulator prefers."""
         free = find_planner("free").plan(graph, cluster, estimates)
-        if not self.thorough and not worthwhile(graph, cluster, estimates):
+        if not len(graph) or not (self.thorough or worthwhile(graph, cluster, estimates)):
             return self._signed(free, "free", 1)
         named = find_planner("heft").plan(graph, cluster, estimates)
-        times = [forecast(graph, plan, cluster, estimates).makespan for plan in (free, named)]
-        return self._signed(named, "heft", 2) if times[1] < times[0] else self._signed(free, "free", 2)
+        spans = [forecast(graph, plan, cluster, estimates).makespan for plan in (free, named)]
+        bound = best_possible(graph, cluster, estimates) * CLOSE
+        taken, best = ("heft", named) if spans[1] < spans[0] else ("free", free)
+        evaluations, cut = 2, list[str]()
+        work = self._work(len(graph), bound)
+        if min(spans) > bound and work > 0:
+            found, evaluations, cut = self._searched(graph, cluster, estimates, (free, named), work, bound)
+            if forecast(graph, found, cluster, estimates).makespan < min(spans):
+                taken, best = "search", found
+        return self._signed(best, taken, evaluations, cut)
 
-    def _signed(self, plan: Plan, taken: str, evaluations: int) -> Plan:
-        facts = {"taken": taken, "thorough": self.thorough}
-        return replace(plan, planner="auto", parameters=facts, evaluations=evaluations)
+    def _work(self, n: int, bound: float) -> float:
+        """Tasks that may be rehearsed after `free` and `heft` have been simulated."""
+        if self.evaluations is not None:
+            return self.evaluations * (n + CHANGING)
+        seconds = self.budget if self.thorough else min(self.budget, SHARE * bound)
+        return seconds / PRICE - COSTS["free and heft"] * n
+
+    def _searched(
+        self,
+        graph: TaskGraph,
+        cluster: Cluster,
+        estimates: Estimates,
+        known: tuple[Plan, Plan],
+        work: float,
+        bound: float,
+    ) -> tuple[Plan, int, list[str]]:
+        """(the best plan that the rest of the portfolio finds, schedules weighed, members that were left out)."""
+        units = in_units_of(estimates, cluster)
+        transfer = transfers(units, estimates)
+        search = Search(graph, units, estimates, transfer, self.seed)
+        for plan in known:
+            _offer(search, plan, graph, cluster, estimates)
+        search.work, cut = 0.0, []  # those two have been paid for
+        for name, cost, member in _members(search, graph, cluster, estimates):
+            if search.work + cost * len(graph) > work:
+                cut.append(name)
+            elif search.makespan > bound:
+                member()
+                search.work += cost * len(graph)
+        search.improve(work, bound)
+        order = np.argsort(np.array(search.key), kind="stable")
+        placed = Placed(list(search.worker), list(search.key), [])
+        found = drawn(graph, units, estimates, transfer, placed, order.tolist())
+        return found, search.evaluations + 3, cut
+
+    def _signed(self, plan: Plan, taken: str, evaluations: int, cut: list[str] | None = None) -> Plan:
+        facts = {"taken": taken, "thorough": self.thorough, "budget": self.budget, "evaluations": self.evaluations}
+        facts |= {"left_out": cut} if cut else {}
+        return replace(plan, planner="auto", parameters=facts, evaluations=evaluations, seed=self.seed)
 
 
 def worthwhile(graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> bool:
@@ -55,3 +131,36 @@ def worthwhile(graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> bool
     if not estimates.has_seconds or cost > SHARE * longest:
         return False
     return cost <= SHARE * best_possible(graph, cluster, estimates)
+
+
+def _members(
+    search: Search, graph: TaskGraph, cluster: Cluster, estimates: Estimates
+) -> list[tuple[str, float, Callable[[], None]]]:
+    """(name, cost per task, what lets it propose) of those that follow `free` and `heft`."""
+    units = in_units_of(estimates, cluster)
+    transfer = transfers(units, estimates)
+    times = [occupied(w, units, estimates) for w in units.workers]
+
+    def rank(time: np.ndarray[tuple[int], np.dtype[np.float64]], travel: float) -> None:
+        search.draw(upward_order(upward_rank(graph, time, transfer * travel)))
+
+    def ask(name: str) -> None:
+        plan = find_planner(name).plan(graph, cluster, estimates)
+        _offer(search, plan, graph, cluster, estimates)
+
+    return [
+        ("heft without transfers in its rank", COSTS["ranks"], partial(rank, np.mean(times, axis=0), 0.0)),
+        ("heft by the fastest workers", COSTS["ranks"], partial(rank, np.min(times, axis=0), 1.0)),
+        ("cpop", COSTS["cpop"], partial(ask, "cpop")),
+        ("peft", COSTS["peft"], partial(ask, "peft")),
+    ]
+
+
+def _offer(search: Search, plan: Plan, graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> None:
+    """Let a plan be weighed; where it names nobody, with the workers that took the tasks in its simulated run."""
+    columns = plan.columns
+    worker, key = columns.worker, columns.priority
+    if (worker < 0).any():
+        timeline = forecast(graph, plan, cluster, estimates).timeline
+        worker, key = timeline.worker, timeline.start
+    search.offer(worker.tolist(), key.tolist())

@@ -19,20 +19,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dagnb.graph.analysis import upward_order, upward_rank
-from dagnb.planning.placement import place, preloads
-from dagnb.planning.plan import Plan
+from dagnb.planning.listing import drawn, mean_costs, transfers
+from dagnb.planning.placement import place
 from dagnb.planning.simulator import in_units_of
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.cluster import Cluster
     from dagnb.planning.estimator import Estimates
-
-Floats = NDArray[np.float64]
+    from dagnb.planning.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -47,25 +46,18 @@ class Heft:
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """Rank, place, and write down the order of the starts."""
         cluster = in_units_of(estimates, cluster)
-        transfer = cluster.latency + estimates.size / cluster.bandwidth
+        transfer = transfers(cluster, estimates)
         order = ranked(graph, cluster, estimates, transfer)
-        placed = place(graph, cluster, estimates, transfer, order)
-        position = np.empty(len(graph), np.int64)
-        position[order] = np.arange(len(graph))
-        sequence = np.lexsort((position, np.array(placed.start))).tolist()
-        return Plan.build(
-            graph, cluster, estimates,
-            worker=placed.worker,
-            sequence=sequence,
-            annotations=preloads(graph, placed.worker, transfer) if self.preload else None,
+        return drawn(
+            graph, cluster, estimates, transfer,
+            place(graph, cluster, estimates, transfer, order),
+            order,
+            preload=self.preload,
             planner="heft",
             parameters={"preload": self.preload},
         )  # fmt: skip
 
 
-def ranked(graph: TaskGraph, cluster: Cluster, estimates: Estimates, transfer: Floats) -> list[int]:
+def ranked(graph: TaskGraph, cluster: Cluster, estimates: Estimates, transfer: NDArray[np.float64]) -> list[int]:
     """Tasks by falling upward rank: durations and transfers are means over workers and pairs of workers."""
-    slowness = float(np.mean([1 / w.speed for w in cluster.workers]))
-    duration = np.where(estimates.mean > 0, estimates.mean * slowness + cluster.overhead, 0.0)
-    apart = (len(cluster) - 1) / len(cluster)  # how many pairs of workers are two
-    return upward_order(upward_rank(graph, duration, transfer * apart))
+    return upward_order(upward_rank(graph, *mean_costs(cluster, estimates, transfer)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, NewType
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NewType, Self
 
 #: The name of a worker in plans, timelines and texts: "w0", "w1", …
 WorkerId = NewType("WorkerId", str)
@@ -18,7 +20,8 @@ class WorkerSpec:
     threads         tasks at once
     price           per GB of memory and second
 
-    On this machine cpus and memory are enforced; a task's duration may depend on memory (`Estimates.on`).
+    On this machine cpus and memory are enforced (see `Cluster.limits`); a task's duration may depend on memory
+    (`Estimates.on`).
     """
 
     id: WorkerId
@@ -46,9 +49,14 @@ class Cluster:
     latency     seconds before the first byte
     overhead    seconds of coordination per task
     startup     seconds that a cold start takes (0: they run already)
-    warm        seconds before a worker that runs can begin with its first task after a pause
-    keep_alive  seconds without work after which a worker of an elastic cluster stops, and its next start is cold
+    warm        of an elastic cluster: seconds before a worker that runs can begin with its first task after a pause
+    keep_alive  of an elastic cluster: seconds without work after which a worker stops, and its next start is cold
     elastic     workers are launched when their first task is ready (or prewarmed), not all at submission
+    publish     bytes per second at which a worker writes a large output to the store before others can fetch it;
+                infinite where that is part of `bandwidth`
+    limits      whether the sizes of the workers mean something: then a task that says what it needs (`@task(memory=…)`)
+                goes where it has that, and workers on this machine are held to cpus and memory. `Cluster.local` has
+                none: as many equal workers as asked for, each free to take what the machine gives
     """
 
     workers: tuple[WorkerSpec, ...]
@@ -59,6 +67,8 @@ class Cluster:
     warm: float = 0.0
     keep_alive: float = float("inf")
     elastic: bool = False
+    limits: bool = True
+    publish: float = float("inf")
     index: dict[WorkerId, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -70,14 +80,35 @@ class Cluster:
             msg = "a cluster needs at least one worker"
             raise ValueError(msg)
         delays = (self.latency, self.overhead, self.startup, self.warm)
-        if not self.bandwidth > 0 or not all(0 <= d < float("inf") for d in delays) or not self.keep_alive >= 0:
+        rates = self.bandwidth > 0 and self.publish > 0 and self.keep_alive >= 0  # False for what is not a number
+        if not rates or not all(0 <= d < float("inf") for d in delays):
             msg = "a cluster needs a bandwidth above 0, and delays (latency, startup, keep_alive, …) not below 0"
             raise ValueError(msg)
 
     @classmethod
-    def local(cls, workers: int, **network: Any) -> Cluster:
-        """`workers` equal workers on this machine, named w0, w1, …"""
-        return cls(tuple(WorkerSpec(WorkerId(f"w{i}")) for i in range(workers)), **network)
+    def local(cls, workers: int, **network: Any) -> Self:
+        """`workers` equal workers on this machine, named w0, w1, …; no limits, unless `limits=True` is given."""
+        specs = tuple(WorkerSpec(WorkerId(f"w{i}")) for i in range(workers))
+        return cls(specs, **{"limits": False} | network)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, which know no infinity: None stands for it."""
+        facts = {name: getattr(self, name) for name in self._facts()}
+        found = {name: None if value == math.inf else value for name, value in facts.items()}
+        return {"workers": [asdict(spec) for spec in self.workers], **found}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave. Raises LookupError, TypeError or ValueError for anything else."""
+        facts: dict[str, Any] = {
+            name: math.inf if found[name] is None else found[name] for name in cls._facts() if name in found
+        }
+        return cls(tuple(WorkerSpec(**spec) for spec in found["workers"]), **facts)
+
+    @classmethod
+    def _facts(cls) -> list[str]:
+        """Fields that are single values."""
+        return [f.name for f in fields(cls) if f.name not in ("workers", "index")]
 
     def __len__(self) -> int:
         return len(self.workers)

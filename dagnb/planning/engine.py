@@ -8,75 +8,56 @@
 The rules. A worker never idles while a task that is its own or nobody's is ready. It fetches missing inputs when a task
 starts (the fetch is part of the task), or ahead of it where the plan preloads; an object travels to a worker once,
 taking latency + bytes ÷ bandwidth; links do not disturb each other. A task then takes the overhead of the cluster plus
-its duration ÷ speed of the worker. A task of length zero occupies nobody. All that happens at one time is known before
-anybody is offered work, and ties fall to the smaller number: the same input gives the same run.
+its duration on that worker (`Estimates.on`: speed, memory). A task of length zero occupies nobody. All that happens at
+one time is known before anybody is offered work, and ties fall to the smaller number: same input, same run.
 
-Not modelled yet: duplicates, prewarming, and clusters that grow; a plan may carry them.
+Here stands what every run needs, and nothing else on its hot path. `annotated` adds duplicates, streams and delayed
+output, `elastic` clusters whose workers come and go; `stage.play` takes the smallest engine that will do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import IntEnum
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dagnb.errors import PlanError
+from dagnb.trace.events import RecordKind
+
+from .network import Aside, Network
+from .policy import NONE, Policy
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
 
     from .cluster import Cluster
-    from .estimator import Estimates
+    from .estimates import Estimates
 
-#: Nobody: no worker, or no task.
-NONE = -1
+__all__ = ["NONE", "Engine", "Policy"]
 
-#: What a heap entry means; at equal times the smaller is handled first.
-_FINISHED, _INSTANT, _LOADED, _UP, _TICK = range(5)
+
+class Kind(IntEnum):
+    """What a heap entry means; at equal times the smaller is handled first."""
+
+    FINISHED = 0  #: a task
+    ENDED = 1  #: one of several copies of a task
+    SENT = 2  #: the output of a task is in the store
+    INSTANT = 3  #: a task of length zero
+    LOADED = 4  #: what was sent ahead
+    UP = 5  #: a worker
+    LAUNCH = 6  #: a worker is to be started in any case
+    TICK = 7
+
+
+_FINISHED, _INSTANT, _LOADED, _UP, _TICK = (
+    int(kind) for kind in (Kind.FINISHED, Kind.INSTANT, Kind.LOADED, Kind.UP, Kind.TICK)
+)
 
 #: Ticks in a row with nothing under way after which a policy is taken to have given up.
 PATIENCE = 1000
-
-
-class Policy:
-    """Who runs what next. Obeying a plan is one policy, an online scheduler is another.
-
-    tick    seconds between calls of `on_tick`; 0 for never
-    """
-
-    tick: float = 0.0
-
-    def begin(self, engine: Engine) -> None:
-        """Before the first task; keep `engine` to ask it for `now`, `where`, `load`."""
-
-    def on_ready(self, task: int, worker: int) -> int:
-        """`task` has all it needs; `worker` finished the last of it (-1: it is busy, or nobody). Returns whom to wake.
-
-        The finisher has a free thread and is offered work at once, whoever is woken.
-        """
-        raise NotImplementedError
-
-    def on_idle(self, worker: int) -> int:
-        """The task that `worker` starts now, or -1."""
-        raise NotImplementedError
-
-    def on_loaded(self, task: int, worker: int) -> int:
-        """What `Engine.load` sent ahead has reached `worker`. Returns whom to wake."""
-        raise NotImplementedError
-
-    def on_instant(self, task: int, worker: int) -> int:  # noqa: ARG002  a plan names the worker of a task
-        """The worker that holds the outcome of a task of length zero."""
-        return max(worker, 0)
-
-    def on_tick(self) -> Iterable[int]:
-        """Reconsider. Returns whom to wake."""
-        return ()
-
-    def spare(self) -> bool:
-        """Whether an idle worker that was not woken might still be given something."""
-        return True
 
 
 class Engine:
@@ -84,39 +65,54 @@ class Engine:
 
     now      seconds since submission
     start    [n] and `end`, `fetch`, `where` (number of the worker)
-    moved    bytes that travelled between workers
-    log      task i when it started, ~i when it finished, in order
+    upload   seconds by task, for those whose worker was kept busy with writing their output
+    log      task i when it started, ~i when others could know that it has finished, in order
+    first    task → (worker, start) of the copy that began first, where that is not the one that won
+    asides   what happened beside the tasks, by time once the run is over
     """
 
     def __init__(self, graph: TaskGraph, policy: Policy, cluster: Cluster, estimates: Estimates) -> None:
         n, workers = len(graph), cluster.workers
         self.now = 0.0
         self.start, self.end, self.fetch, self.where = [0.0] * n, [0.0] * n, [0.0] * n, [NONE] * n
-        self.moved = 0.0
+        self.upload: dict[int, float] = {}
+        self.first: dict[int, tuple[int, float]] = {}
         self.log: list[int] = []
+        self.asides: list[Aside] = []
         self._policy, self._cluster = policy, cluster
         self._duration: list[float] = estimates.mean.tolist()
-        self._size: list[float] = estimates.size.tolist()
-        self._slowness = [1 / w.speed for w in workers]
+        self._length = lengths(cluster, estimates)
+        self._network = self._connect(graph, cluster, estimates)
+        self._travels = self._network.travels
         self._free = [0] * len(workers)
         self._open = 0  # free threads over all workers
-        self._heap: list[tuple[float, int, int]] = [(cluster.startup, _UP, w) for w in range(len(workers))]
-        self._arrived: dict[tuple[int, int], float] = {}  # (object, worker) → when it is there
-        self._awaited: dict[int, int] = {}  # task → worker for which something is under way
+        self._woken: list[int] = []  # who is to be offered work before time goes on
         self._vain = 0  # ticks in a row with nothing under way
-        self._travels = cluster.latency > 0 or bool(estimates.size.any())
         self._missing = np.diff(graph.dep_start).tolist()
         self._roots = graph.roots.tolist()
         self._child_start, self._children = (column.tolist() for column in graph.children)
-        self._dep_start, self._deps = graph.dep_start.tolist(), graph.deps.tolist()
+        self._heap = self._agenda()
         if policy.tick > 0:
-            self._heap.append((policy.tick, _TICK, 0))
+            heappush(self._heap, (policy.tick, _TICK, 0))
+
+    def _connect(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> Network:
+        return Network(graph, cluster, estimates, self.where, self.end)
+
+    def _agenda(self) -> list[tuple[float, int, int]]:
+        """What is certain before the run: all workers start at submission."""
+        return [(self._cluster.startup, _UP, w) for w in range(len(self._free))]
+
+    @property
+    def moved(self) -> float:
+        """Bytes that travelled between workers."""
+        return self._network.moved
 
     def run(self) -> None:
         """Until every task is done. Raises PlanError when the policy leaves some for ever."""
-        heap, free, where = self._heap, self._free, self.where
+        heap, free, where, woken = self._heap, self._free, self.where, self._woken
         self._policy.begin(self)
-        woken = [w for task in self._roots for w in self._ready(task, NONE)]
+        for task in self._roots:
+            woken += self._ready(task, NONE)
         while heap:
             self.now = now = heap[0][0]
             while heap and heap[0][0] == now:
@@ -130,10 +126,20 @@ class Engine:
                 else:
                     self._other(kind, what, woken)
             self._offer(woken)
-            woken = []
+            woken.clear()
         done = len(self.log) // 2
         if done < len(where):
             raise PlanError(f"{len(where) - done} of {len(where)} tasks are never started\n  mend the planner's policy")
+        self._close()
+
+    def children(self, task: int) -> list[int]:
+        """Tasks that need this one, streams left out."""
+        found: list[int] = self._children[self._child_start[task] : self._child_start[task + 1]]
+        return found
+
+    def wake(self, worker: int) -> None:
+        """Offer work to this worker too before time goes on: for a policy that wakes several at once."""
+        self._woken.append(worker)
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -151,7 +157,7 @@ class Engine:
             return (self._policy.on_ready(task, worker),)
         holder = self.where[task] = self._policy.on_instant(task, worker)
         self.start[task] = self.now
-        self.fetch[task] = fetch = self._bring(task, holder) if self._travels else 0.0
+        self.fetch[task] = fetch = self._network.bring(task, holder, self.now) if self._travels else 0.0
         self.end[task] = self.now + fetch
         self.log.append(task)
         heappush(self._heap, (self.end[task], _INSTANT, task))
@@ -164,7 +170,8 @@ class Engine:
             self._finish(what, holder if self._free[holder] else NONE, woken)
             woken.append(holder)
         elif kind == _LOADED:
-            woken.append(self._policy.on_loaded(what, self._awaited.pop(what)))
+            task, worker = divmod(what, len(self._free))  # a task that moves may have something under way to several
+            woken.append(self._policy.on_loaded(task, worker))
         elif kind == _UP:
             self._free[what] = threads = self._cluster.workers[what].threads
             self._open += threads
@@ -192,7 +199,7 @@ class Engine:
                         break
 
     def _feed(self, worker: int) -> None:
-        free, on_idle = self._free, self._policy.on_idle
+        free, on_idle, length = self._free, self._policy.on_idle, self._length[worker]
         while free[worker]:
             task = on_idle(worker)
             if task < 0:
@@ -201,51 +208,42 @@ class Engine:
             self._open -= 1
             self.where[task] = worker
             self.start[task] = self.now
-            fetch = self._bring(task, worker) if self._travels else 0.0
+            fetch = self._network.bring(task, worker, self.now) if self._travels else 0.0
             self.fetch[task] = fetch
-            end = self.now + fetch + self._cluster.overhead + self._duration[task] * self._slowness[worker]
-            self.end[task] = end
+            self.end[task] = end = self.now + fetch + length[task]
             self.log.append(task)
             heappush(self._heap, (end, _FINISHED, task))
-
-    # --- the network ------------------------------------------------------------------------------------------------
-
-    def _bring(self, task: int, worker: int) -> float:
-        """Seconds until all inputs of a task that starts now are on its worker."""
-        arrived, where, now = self._arrived, self.where, self.now
-        wait, size, missing = 0.0, 0.0, []
-        for needed in self._deps[self._dep_start[task] : self._dep_start[task + 1]]:
-            if where[needed] == worker:
-                continue
-            at = arrived.get((needed, worker))
-            if at is None:
-                missing.append(needed)
-                size += self._size[needed]
-            elif at - now > wait:
-                wait = at - now
-        if missing:
-            self.moved += size
-            wait = max(wait, self._cluster.latency + size / self._cluster.bandwidth)
-            for needed in missing:
-                arrived[needed, worker] = now + wait
-        return wait
 
     def load(self, task: int, worker: int, objects: Iterable[int], since: float = 0.0) -> bool:
         """Send objects to `worker` ahead of `task`, each from `since` on or as soon as it exists.
 
         True when some are under way: `on_loaded` is called when the last arrives. False when all are there.
         """
-        latest = self.now
-        for needed in objects:
-            if self.where[needed] == worker:
-                continue
-            at = self._arrived.get((needed, worker))
-            if at is None:
-                self.moved += self._size[needed]
-                transfer = self._cluster.latency + self._size[needed] / self._cluster.bandwidth
-                at = self._arrived[needed, worker] = max(since, self.end[needed]) + transfer
-            latest = max(latest, at)
+        latest = self._network.send(objects, worker, since)
         if latest > self.now:
-            self._awaited[task] = worker
-            heappush(self._heap, (latest, _LOADED, task))
+            heappush(self._heap, (latest, _LOADED, task * len(self._free) + worker))
         return latest > self.now
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        """Put the asides in order. Of workers that start with the run only those that were of use are told of."""
+        self.asides += self._network.asides
+        if self._cluster.startup > 0:
+            self._tell_starts()
+        self.asides.sort(key=lambda aside: aside[0])
+
+    def _tell_starts(self) -> None:
+        used = {self.where[task] for task, length in enumerate(self._duration) if length > 0}
+        used |= {worker for _, _, _, _, worker, kind, _ in self.asides if kind == RecordKind.COPIED}
+        up = self._cluster.startup
+        self.asides += [(up, 0.0, 0.0, 0, worker, RecordKind.BEGUN, 1) for worker in sorted(used)]
+
+
+def lengths(cluster: Cluster, estimates: Estimates) -> list[list[float]]:
+    """By worker: seconds that each task occupies it, without its inputs. Workers of the same sort share a list."""
+    sorts: dict[tuple[float, float], list[float]] = {}
+    for spec in cluster.workers:
+        if (spec.speed, spec.memory) not in sorts:
+            sorts[spec.speed, spec.memory] = (estimates.on(spec) + cluster.overhead).tolist()
+    return [sorts[spec.speed, spec.memory] for spec in cluster.workers]

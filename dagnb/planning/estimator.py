@@ -1,116 +1,207 @@
-"""Estimates: how long each task takes and how large its output is, and how we know.
+"""The estimator: what can be said of a graph before it runs.
 
-Two sources so far: what the user declared (`est=`, `out_size=`), else a neutral guess that invents no seconds. Past
-runs join them as a third without changing who reads this.
+Three sources, the nearest first: past runs of the same code (`dagnb.trace.history`), what the user declared (`est=`,
+`out_size=`), else a neutral guess that invents no seconds. Bytes that a task takes are what its dependencies are
+expected to give, so that sizes are carried through the graph from its roots.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from functools import cached_property
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnb.graph.fingerprint import codes
+from dagnb.trace.samples import input_bytes, record_from
+
+from .estimates import DECLARED, NEUTRAL, PAST, Z90, Estimates, refuse
+from .learned import PRIOR_DOUBT, PRIOR_EXPONENT, Learned, factor, learn
+from .machine import doubt
+from .spread import Noise, Spread
+
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
+    from dagnb.trace.history import History
 
-    from .cluster import WorkerSpec
+    from .cluster import Cluster
+
+__all__ = ["DECLARED", "NEUTRAL", "PAST", "Estimates", "estimate"]
 
 Floats = NDArray[np.float64]
 
-#: The 90 % quantile of the standard normal distribution.
-Z90 = 1.2815515655446004
-
-#: Where a number came from: the user said so, or nobody did.
-DECLARED, NEUTRAL = "declared", "neutral"
+#: Bytes of memory at which durations hold where no cluster says otherwise.
+MEMORY = 2e9
 
 
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """Per task; all arrays [n] and read-only.
+def estimate(graph: TaskGraph, history: History | None = None, cluster: Cluster | None = None) -> Estimates:
+    """What can be said of `graph` today.
 
-    mean, p50, p90    duration on a worker of speed 1: seconds, or task units where `has_seconds` is False
-    size              bytes of the output; 0 where nobody knows, so that no transfer is invented
-    source            "declared" or "neutral", of the duration
-    has_seconds       whether durations are seconds; False as soon as one is a guess
-    reference         bytes of memory at which the durations hold
-    share, exponent   t(memory) = duration · (1 − share + share · (reference / memory)^exponent)
+    history    measurements of past runs; None: only what was declared counts
+    cluster    the workers that it is asked for: durations hold for its most common size of memory
+
+    Where every task has seconds, measured or declared, times are seconds. Else they are task units: a task nobody knows
+    is 1, and the others are measured in their mean, so that proportions stay. What was declared is taken as certain: it
+    has no spread, and a forecast of it no interval. Raises OptionError, naming the task, for a declared number that is
+    negative or infinite.
+    """
+    given = np.asarray(graph.duration, np.float64)
+    said = ~np.isnan(given)
+    refuse("duration", np.where(said, given, 0.0), graph.keys)
+    size = np.nan_to_num(np.asarray(graph.size, np.float64), nan=0.0, posinf=np.inf)
+    refuse("size", size, graph.keys)
+    draft = _Draft.of(graph, given, size, said, cluster)
+    if history is not None and graph.calls is not None:
+        draft.remember(graph, history)
+    return draft.finished()
+
+
+@dataclass(eq=False, slots=True)
+class _Draft:
+    """Estimates in the making.
+
+    code    [n] 0 neutral, 1 declared, 2 + k: learnt, the k-th of `methods`
     """
 
     mean: Floats
+    size: Floats
+    code: NDArray[np.int32]
+    reference: float
+    cpus: float
+    several: bool
     p50: Floats
     p90: Floats
-    size: Floats
-    source: tuple[str, ...]
-    has_seconds: bool
-    reference: float = 2e9
-    share: float | Floats = 0.0
-    exponent: float | Floats = 0.0
-
-    def __len__(self) -> int:
-        return len(self.mean)
+    share: Floats
+    exponent: Floats
+    group: NDArray[np.int32]
+    inputs: Floats
+    doubt: float
+    methods: list[str]
+    noises: list[Noise]
 
     @classmethod
-    def of(cls, duration: Floats, size: Floats | None = None) -> Estimates:
-        """Estimates that are certain: from a trace, a test, or the measured durations of a run (seconds, bytes)."""
-        mean = np.array(duration, np.float64)
-        known = np.zeros(len(mean)) if size is None else np.array(size, np.float64)
-        _refuse("duration", mean)
-        _refuse("size", known)
-        for column in (mean, known):
+    def of(
+        cls, graph: TaskGraph, given: Floats, size: Floats, said: NDArray[np.bool_], cluster: Cluster | None
+    ) -> _Draft:
+        n, (reference, several, cpus) = len(graph), _sizes(cluster)
+        mean = np.where(said, given, 1.0)
+        prior = 1.0 if several else 0.0
+        return cls(
+            mean, size, said.astype(np.int32), reference, cpus, several, mean.copy(), mean.copy(), np.full(n, prior),
+            np.full(n, PRIOR_EXPONENT * prior), np.full(n, -1, np.int32), np.zeros(n), 0.0, [NEUTRAL, DECLARED], [],
+        )  # fmt: skip
+
+    def remember(self, graph: TaskGraph, history: History) -> None:
+        """Put in what past runs say, function by function."""
+        assert graph.calls is not None
+        function = graph.calls.function
+        known = [
+            _learned(tuple(r.packed for r in history.records(code)), self.reference, self.cpus) if code else None
+            for code in codes(graph)
+        ]
+        if not any(known):
+            return
+        self.size = _outputs(graph, function, known, self.size)
+        taken = input_bytes(graph, self.size)
+        unsure = _unsure_inputs(graph, function, known, self.size, taken)
+        self.doubt = doubt(history)
+        for number, learned in enumerate(known):
+            if learned is not None:
+                self._put(np.flatnonzero(function == number), learned, taken, unsure)
+
+    def _put(self, tasks: NDArray[np.intp], learned: Learned, taken: Floats, unsure: Floats) -> None:
+        """The tasks that call one function."""
+        unknown = self.doubt
+        mean = learned.seconds.many(taken[tasks])
+        if learned.share > 0:
+            self.share[tasks], self.exponent[tasks] = learned.share, learned.exponent
+        elif self.several:
+            mean = mean * factor(1.0, PRIOR_EXPONENT, learned.memory, self.reference)
+            unknown = float(np.hypot(unknown, PRIOR_DOUBT / 2))  # for workers of half or twice the memory, about
+        noise = learned.noise(taken[tasks], unknown)
+        self.mean[tasks] = mean
+        middle, high = noise.quantile(0.5), noise.quantile(0.9)
+        width: Floats = np.full(len(tasks), np.log(high / middle) if middle > 0 else 0.0)
+        if learned.seconds.by_size:
+            self.inputs[tasks] = learned.seconds.elasticity(taken[tasks]) * unsure[tasks]
+            width = np.hypot(width, Z90 * self.inputs[tasks])
+        self.p50[tasks], self.p90[tasks] = mean * middle, mean * middle * np.exp(width)
+        self.group[tasks], self.code[tasks] = len(self.noises), len(self.methods)
+        self.noises.append(noise)
+        self.methods.append(_words(learned))
+
+    def finished(self) -> Estimates:
+        """The estimates; in task units where a task is neutral."""
+        neutral = self.code == 0
+        has_seconds = not neutral.any() and len(neutral) > 0
+        if not has_seconds and not neutral.all():
+            unit = float(self.mean[~neutral].mean())
+            for column in (self.mean, self.p50, self.p90):
+                column[~neutral] = column[~neutral] / unit if unit > 0 else 0.0
+        for column in (self.mean, self.p50, self.p90, self.size, self.share, self.exponent):
             column.flags.writeable = False
-        return cls(mean, mean, mean, known, (DECLARED,) * len(mean), has_seconds=True)
-
-    def on(self, spec: WorkerSpec) -> Floats:
-        """[n] durations on a worker of this speed and memory."""
-        factor = 1 - self.share + self.share * (self.reference / spec.memory) ** self.exponent
-        return self.mean * (factor / spec.speed)
-
-    def draw(self, chance: np.random.Generator) -> Floats:
-        """[n] durations of one run that could be: each log-normal through its median and its 90 % quantile."""
-        known = self.p50 > 0
-        deviation = np.zeros(len(self))
-        deviation[known] = np.log(np.maximum(self.p90[known] / self.p50[known], 1.0)) / Z90
-        return self.p50 * np.exp(deviation * chance.standard_normal(len(self)))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits over all numbers: which estimates a plan was made with."""
-        digest = hashlib.sha256(b"seconds" if self.has_seconds else b"units")
-        columns = (self.mean, self.p50, self.p90, self.size, self.reference, self.share, self.exponent)
-        for column in columns:
-            digest.update(np.ascontiguousarray(column, np.float64).tobytes())
-        return digest.hexdigest()[:16]
+        names = [NEUTRAL, DECLARED] + [PAST] * (len(self.methods) - 2)
+        found = Estimates(
+            self.mean, self.p50, self.p90, self.size, tuple([names[c] for c in self.code.tolist()]), has_seconds,
+            self.reference, methods=tuple(self.methods), how=self.code,
+        )  # fmt: skip
+        if self.noises:
+            inputs = self.inputs if self.inputs.any() else None
+            found = replace(found, spread=Spread(self.group, tuple(self.noises), inputs))
+        return replace(found, share=self.share, exponent=self.exponent) if self.share.any() else found
 
 
-def estimate(graph: TaskGraph) -> Estimates:
-    """What can be said of `graph` today: declared durations and sizes, else neutral ones.
-
-    Where every duration is declared, times are seconds. Else they are task units: a task nobody knows is 1, and a
-    declared one is measured in the mean of the declared, so that their proportions stay. Raises ValueError for a
-    declared number that is negative or infinite.
-    """
-    guess = np.asarray(graph.duration, np.float64)
-    declared = ~np.isnan(guess)
-    _refuse("duration", guess[declared])
-    mean = np.where(declared, guess, 1.0)
-    has_seconds = bool(declared.all()) and len(graph) > 0
-    if not has_seconds and declared.any():
-        unit = mean[declared].mean()
-        mean[declared] = mean[declared] / unit if unit > 0 else 0.0
-    size = np.nan_to_num(np.asarray(graph.size, np.float64), nan=0.0, posinf=np.inf)
-    _refuse("size", size)
-    for column in (mean, size):
-        column.flags.writeable = False
-    source = tuple(DECLARED if known else NEUTRAL for known in declared.tolist())
-    return Estimates(mean, mean, mean, size, source, has_seconds)
+def _sizes(cluster: Cluster | None) -> tuple[float, bool, float]:
+    """The most common size of memory, the larger at a tie; whether there are several; the most common cpus."""
+    if cluster is None:
+        return MEMORY, False, 1.0
+    memory = Counter(w.memory for w in cluster.workers)
+    common = max(memory, key=lambda size: (memory[size], size))
+    return common, len(memory) > 1, Counter(w.cpus for w in cluster.workers).most_common(1)[0][0]
 
 
-def _refuse(what: str, values: Floats) -> None:
-    """ValueError for values that no schedule can be made of."""
-    wrong = ~np.isfinite(values) | (values < 0)
-    if wrong.any():
-        raise ValueError(f"a {what} of {values[wrong][0]} cannot be planned with: give a finite number, 0 or more")
+@lru_cache(maxsize=512)
+def _learned(packed: tuple[tuple[float, float, bytes, bytes], ...], reference: float, cpus: float) -> Learned | None:
+    """What records say; kept, because choosing a law takes a millisecond."""
+    return learn([record_from(*p) for p in packed], reference, cpus)
+
+
+def _outputs(
+    graph: TaskGraph, function: NDArray[np.int32], known: Sequence[Learned | None], declared: Floats
+) -> Floats:
+    """[n] bytes that each task gives: learnt, else declared; carried from the roots on where inputs matter."""
+    size = declared.copy()
+    for number, learned in enumerate(known):
+        if learned is not None:
+            size[function == number] = learned.output.a
+    laws = [learned.output if learned is not None and learned.output.by_size else None for learned in known]
+    if not any(laws):
+        return size
+    values, starts, deps = size.tolist(), graph.dep_start.tolist(), graph.deps.tolist()
+    for task, number in enumerate(function.tolist()):
+        law = laws[number]
+        if law is not None:
+            values[task] = law(sum(values[d] for d in deps[starts[task] : starts[task + 1]]))
+    return np.array(values, np.float64)
+
+
+def _unsure_inputs(
+    graph: TaskGraph, function: NDArray[np.int32], known: Sequence[Learned | None], size: Floats, taken: Floats
+) -> Floats:
+    """[n] standard deviation ÷ mean of the bytes that each task takes; outputs are taken as independent."""
+    varies = np.array([float(learned.output.ratios.std()) if learned is not None else 0.0 for learned in known])
+    if not varies.any():
+        return np.zeros(len(graph))
+    variance = input_bytes(graph, (size * varies[function]) ** 2)
+    return np.sqrt(variance) / np.maximum(taken, 1.0)
+
+
+def _words(learned: Learned) -> str:
+    """How it was estimated, for people."""
+    calls = f"{learned.samples:,} call{'s' * (learned.samples != 1)}"
+    by = {"power": "by size of input, ", "line": "by size of input, "}.get(learned.seconds.method)
+    return f"{by}{calls}" if by else f"{learned.seconds.method} of {calls}"

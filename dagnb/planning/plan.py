@@ -1,17 +1,16 @@
 """Plan: which task goes where and in which order. Data, made by planners and obeyed by workers.
 
-A planner decides; `dagnb.planning.figures.complete` adds the figures, all of them from the simulator. A plan that a
+A planner decides; `dagnb.planning.simulator.complete` adds the figures, all of them from the simulator. A plan that a
 user holds has been completed.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-import math
 import struct
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,22 +22,21 @@ from dagnb.trace.events import Batch
 from dagnb.trace.timeline import Timeline
 
 from .assignment import Annotations, Assignment, Assignments
+from .cluster import Cluster
+from .soundness import problems
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dagnb.graph.graph import TaskGraph
 
-    from .cluster import Cluster, WorkerId
-    from .estimator import Estimates
+    from .cluster import WorkerId
+    from .estimates import Estimates
 
 __all__ = ["Annotations", "Assignment", "Assignments", "Plan"]
 
 #: Version of the JSON form; a reader refuses a newer one.
 FORMAT = 1
-
-#: Problems of one sort that a text spells out before it only counts them.
-SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -52,16 +50,19 @@ class Plan:
     graph_fingerprint        of the graph it is for; another graph refuses it
     estimates_fingerprint    of the durations and sizes it was made with
     workers                  ids of the cluster it is for
+    cluster                  that cluster, by which the workers of a run are chosen; None in a plan of an older version
     has_seconds              False: times are task units, and there is no forecast to show
 
     From the simulator, None until completed (seconds, bytes):
 
     makespan                 submission → last end
     lower_bound              no plan on this cluster is faster
-    interval                 (low, high) of the makespan; None until estimates carry their spread
-    gb_seconds               memory of the worker × time, over all tasks
+    interval                 (low, high) of the makespan: four of five runs end there; None where nothing is known of
+                             the spread of durations
+    gb_seconds               memory of the worker × time, over all tasks, second copies and starts of workers
+    worker_seconds           from the launch of a worker to its last end, over all that were of use
     bytes_moved              between workers
-    cold_starts              workers that had to be started
+    cold_starts              workers that had to be started, as often as they had to
     timeline                 the simulated run
     planning_time            what planning took
     """
@@ -75,11 +76,13 @@ class Plan:
     graph_fingerprint: str = ""
     estimates_fingerprint: str = ""
     workers: tuple[WorkerId, ...] = ()
+    cluster: Cluster | None = field(default=None, compare=False, repr=False)
     has_seconds: bool = True
     makespan: float | None = None
     lower_bound: float | None = None
     interval: tuple[float, float] | None = None
     gb_seconds: float | None = None
+    worker_seconds: float | None = None
     bytes_moved: float | None = None
     cold_starts: int | None = None
     timeline: Timeline | None = field(default=None, compare=False, repr=False)
@@ -110,6 +113,7 @@ class Plan:
             graph_fingerprint=graph.fingerprint,
             estimates_fingerprint=estimates.fingerprint,
             workers=ids,
+            cluster=cluster,
             has_seconds=estimates.has_seconds,
             **facts,
         )
@@ -117,18 +121,33 @@ class Plan:
     def __len__(self) -> int:
         return len(self.assignments)
 
+    @property
+    def span(self) -> float | None:
+        """Seconds from the first start to the last end, None until completed; `makespan` begins at the submission."""
+        return self.timeline.makespan if self.timeline is not None else None
+
     @cached_property
     def columns(self) -> Assignments:
         """The assignments in columns: for whoever handles all of them. Of a plan that has been validated."""
         given = self.assignments
         return given if isinstance(given, Assignments) else Assignments.of(given)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over what the plan decides: who runs what in which order, with which annotations.
+
+        Plans that place the same tasks alike share it, whoever made them.
+        """
+        columns = self.columns
+        facts = (self.graph_fingerprint, self.workers, columns.ids, sorted(columns.notes.items()))
+        digest = hashlib.sha256(repr(facts).encode())
+        for column in (columns.worker, columns.order, columns.priority):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()[:16]
+
     def validate(self, graph: TaskGraph, cluster: Cluster) -> None:
         """Nothing when the plan can be run. Raises PlanError with all that is wrong, named task by task."""
-        if _sound(self, graph, cluster):
-            return
-        found = [problem for check in CHECKS for problem in _few(check(self, graph, cluster))]
-        if found:
+        if found := problems(self, graph, cluster):
             who = f"the plan of {self.planner!r}" if self.planner else "the plan"
             raise PlanError(
                 f"{who} does not fit {graph.name!r} on {len(cluster)} workers:\n  "
@@ -145,6 +164,7 @@ class Plan:
         document = {
             "format": FORMAT,
             **facts,
+            "cluster": self.cluster.to_dict() if self.cluster is not None else None,
             "worker": [ids[w] for w in columns.worker.tolist()],
             "order": columns.order.tolist(),
             "priority": columns.priority.tolist(),
@@ -178,8 +198,12 @@ class Plan:
 #: Fields of a plan that are written as they are.
 _FACTS = (
     "planner", "version", "parameters", "seed", "evaluations", "graph_fingerprint", "estimates_fingerprint", "workers",
-    "has_seconds", "makespan", "lower_bound", "interval", "gb_seconds", "bytes_moved", "cold_starts", "planning_time",
+    "has_seconds", "makespan", "lower_bound", "interval", "gb_seconds", "worker_seconds", "bytes_moved", "cold_starts",
+    "planning_time",
 )  # fmt: skip
+
+#: Those that documents of the first version may lack.
+_LATER = frozenset({"worker_seconds"})
 
 
 def _read(document: Mapping[str, Any]) -> Plan:
@@ -199,108 +223,12 @@ def _read(document: Mapping[str, Any]) -> Plan:
     assignments = tuple(
         Assignment(worker, order, priority, notes.get(i)) for i, (worker, order, priority) in enumerate(columns)
     )
-    facts = {name: document[name] for name in _FACTS}
+    facts = {name: document[name] for name in _FACTS if name not in _LATER or name in document}
     facts["workers"] = tuple(facts["workers"])
     facts["interval"] = tuple(facts["interval"]) if facts["interval"] else None
+    cluster = Cluster.from_dict(document["cluster"]) if document.get("cluster") else None
     timeline = None
     if document["timeline"] is not None:
         timeline = Timeline(len(assignments))
         timeline.apply_batch(Batch.unpack(base64.b64decode(document["timeline"], validate=True)))
-    return Plan(assignments, timeline=timeline, **facts)
-
-
-# --- what can be wrong with a plan ----------------------------------------------------------------------------------
-
-
-def _sound(plan: Plan, graph: TaskGraph, cluster: Cluster) -> bool:
-    """Whether a plan in columns has nothing wrong, in a few passes of numpy; False means: look closer."""
-    columns = plan.assignments
-    if not isinstance(columns, Assignments) or len(columns) != len(graph) or columns.notes:
-        return False
-    positions = columns.order * (len(columns.ids) + 1) + columns.worker
-    return (
-        plan.graph_fingerprint in ("", graph.fingerprint)
-        and columns.ids == tuple(cluster.index)
-        and bool(np.isfinite(columns.priority).all())
-        and bool((columns.order >= 0).all())
-        and len(np.unique(positions)) == len(columns)
-    )
-
-
-def _wrong_graph(plan: Plan, graph: TaskGraph, _: Cluster) -> Iterator[str]:
-    if len(plan) != len(graph):
-        yield f"it places {len(plan)} tasks, the graph has {len(graph)}"
-    elif plan.graph_fingerprint and plan.graph_fingerprint != graph.fingerprint:
-        yield f"it was made for another graph ({plan.graph_fingerprint}, this one is {graph.fingerprint})"
-
-
-def _not_assignments(plan: Plan, graph: TaskGraph, _: Cluster) -> Iterator[str]:
-    assignments: Sequence[Any] = plan.assignments
-    for i, a in enumerate(assignments):
-        if not isinstance(a, Assignment):
-            yield f"{_name(graph, i)} has a {type(a).__name__} in place of an Assignment"
-
-
-def _unknown_workers(plan: Plan, graph: TaskGraph, cluster: Cluster) -> Iterator[str]:
-    for i, a in _assigned(plan):
-        if a.worker is not None and not (isinstance(a.worker, str) and a.worker in cluster.index):
-            yield f"{_name(graph, i)} goes to {a.worker!r}, which is not among {_few_names(cluster)}"
-
-
-def _shared_positions(plan: Plan, _: TaskGraph, __: Cluster) -> Iterator[str]:
-    taken = Counter((str(a.worker), a.order) for _, a in _assigned(plan) if isinstance(a.order, int))
-    for (worker, order), times in taken.items():
-        if times > 1:
-            yield f"{times} tasks share position {order} on worker {worker}"
-
-
-def _not_numbers(plan: Plan, graph: TaskGraph, _: Cluster) -> Iterator[str]:
-    for i, a in _assigned(plan):
-        if not isinstance(a.order, int) or a.order < 0:
-            yield f"{_name(graph, i)} has position {a.order!r}, which is not 0, 1, 2, …"
-        if not isinstance(a.priority, int | float) or not math.isfinite(a.priority):
-            yield f"{_name(graph, i)} has priority {a.priority!r}, which cannot be compared"
-
-
-def _bad_annotations(plan: Plan, graph: TaskGraph, cluster: Cluster) -> Iterator[str]:
-    for i, a in _assigned(plan):
-        if a.annotations is None:
-            continue
-        note = a.annotations
-        strangers = set(note.preload) - set(graph.dependencies(i)) if i < len(graph) else set()
-        if strangers:
-            yield f"{_name(graph, i)} preloads task {min(strangers)}, which it does not need"
-        for worker in note.duplicate:
-            if worker not in cluster.index or worker == a.worker:
-                yield f"{_name(graph, i)} is to be duplicated on {worker!r}, which is unknown or its own worker"
-        if note.prewarm is not None and not (math.isfinite(note.prewarm) and note.prewarm >= 0):
-            yield f"{_name(graph, i)} prewarms at {note.prewarm} seconds, which is not a time"
-
-
-CHECKS: tuple[Callable[[Plan, TaskGraph, Cluster], Iterator[str]], ...] = (
-    _wrong_graph, _not_assignments, _unknown_workers, _shared_positions, _not_numbers, _bad_annotations,
-)  # fmt: skip
-
-
-def _assigned(plan: Plan) -> Iterator[tuple[int, Any]]:
-    """What can be looked at: a plan comes from anybody's planner, so its types are not to be relied on."""
-    assignments: Sequence[Any] = plan.assignments
-    return ((i, a) for i, a in enumerate(assignments) if isinstance(a, Assignment))
-
-
-def _name(graph: TaskGraph, task: int) -> str:
-    return repr(graph.keys[task]) if task < len(graph) else f"task {task}"
-
-
-def _few_names(cluster: Cluster) -> str:
-    names = [w.id for w in cluster.workers]
-    return ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
-
-
-def _few(problems: Iterator[str]) -> Iterator[str]:
-    """The first problems of a sort in full, the others counted."""
-    for shown, problem in enumerate(problems):
-        if shown == SHOWN:
-            yield f"… and {1 + sum(1 for _ in problems)} more of this sort"
-            return
-        yield problem
+    return Plan(assignments, timeline=timeline, cluster=cluster, **facts)

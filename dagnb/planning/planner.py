@@ -69,14 +69,17 @@ def run_planner(
 ) -> Plan:
     """Let a planner plan, check what it made, and add the simulated figures.
 
-    `figures=False` leaves those out: for a run that starts at once. `complete` adds them when somebody looks.
+    Tasks that need more than the worker that they were given are moved to a larger one (`dagnb.planning.fit`).
+    `figures=False` leaves the figures out: for a run that starts at once. `complete` adds them when somebody looks.
 
-    Raises PlanError, with the planner's name, when what comes back is not a plan or does not fit; whatever the planner
-    itself raises goes through.
+    Raises PlanError, with the planner's name, when what comes back is not a plan or does not fit, and for a task that
+    is larger than every worker; whatever the planner itself raises goes through.
     """
+    from .fit import fit, fitting
     from .plan import Plan
     from .simulator import complete
 
+    sized = fitting(graph, cluster) is not None
     began = time.perf_counter()
     made: object = planner.plan(graph, cluster, estimates)
     took = time.perf_counter() - began
@@ -89,9 +92,13 @@ def run_planner(
         made,
         planner=made.planner or _name(planner),
         workers=made.workers or tuple(cluster.index),
+        cluster=cluster,
         graph_fingerprint=made.graph_fingerprint or graph.fingerprint,
         planning_time=took,
     )
+    if sized:
+        named.validate(graph, cluster)
+        named = fit(named, graph, cluster, estimates)
     if figures:
         return complete(named, graph, cluster, estimates)
     named.validate(graph, cluster)

@@ -8,44 +8,57 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnb.graph.analysis import lower_bound
-from dagnb.trace.events import COMMIT, RECORD, Batch, Event, RecordKind, TaskFinished, TaskStarted
+from dagnb.trace.events import COMMIT, RECORD, Batch, Event, RecordKind, TaskFinished, TaskStarted, event_of
 from dagnb.trace.timeline import Timeline
 
-from .engine import Engine, Policy
-from .estimator import Estimates
-from .obey import ObeyPlan
+from .cost import gb_seconds, worker_seconds
+from .estimates import Estimates
+from .interval import interval
 from .plan import Plan
+from .stage import in_units_of, play
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
 
     from .cluster import Cluster
+    from .engine import Engine
+    from .policy import Policy
+
+__all__ = ["Forecast", "best_possible", "complete", "forecast", "in_units_of", "simulate"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Forecast:
-    """A simulated run, folded.
+    """A simulated run, folded. Seconds and bytes.
 
-    timeline       where and when every task ran
-    makespan       seconds from submission to the last end
-    bytes_moved    between workers
-    gb_seconds     memory of the worker × time from start to end, over all tasks that occupied one
-    cold_starts    workers that ran something and had to be started for it
+    timeline         where and when every task ran, and beside that: starts of workers, preloads, second copies
+    makespan         from submission to the last end
+    bytes_moved      between workers
+    gb_seconds       memory of the worker × time, over tasks and copies that occupied one, and over starts
+    worker_seconds   from the launch of a worker to its last end, over all launches of workers that were of use
+    cold_starts      workers that had to be started, as often as they had to
     """
 
     timeline: Timeline
     makespan: float
     bytes_moved: float
     gb_seconds: float
+    worker_seconds: float
     cold_starts: int
+
+    @property
+    def span(self) -> float:
+        """From the first start to the last end."""
+        return self.timeline.makespan
 
 
 def simulate(graph: TaskGraph, how: Plan | Policy, cluster: Cluster, durations: Estimates | Floats) -> Iterator[Event]:
@@ -55,13 +68,7 @@ def simulate(graph: TaskGraph, how: Plan | Policy, cluster: Cluster, durations: 
     """
     estimates = durations if isinstance(durations, Estimates) else Estimates.of(durations)
     engine = _played(graph, how, cluster, estimates)
-    size = estimates.size.tolist()
-    for entry in engine.log:
-        if entry >= 0:
-            yield TaskStarted(entry, engine.where[entry], engine.start[entry])
-        else:
-            i = ~entry
-            yield TaskFinished(i, engine.where[i], engine.end[i], engine.start[i], engine.fetch[i], 0.0, size[i])
+    yield from sorted((*_told(engine, estimates), *_beside(engine)), key=attrgetter("at"))
 
 
 def forecast(graph: TaskGraph, how: Plan | Policy, cluster: Cluster, durations: Estimates | Floats) -> Forecast:
@@ -69,20 +76,25 @@ def forecast(graph: TaskGraph, how: Plan | Policy, cluster: Cluster, durations: 
     estimates = durations if isinstance(durations, Estimates) else Estimates.of(durations)
     engine = _played(graph, how, cluster, estimates)
     timeline = _folded(engine, estimates)
-    memory = np.array([w.memory for w in cluster.workers]) / 1e9
-    occupied = np.where(estimates.mean > 0, timeline.end - timeline.start, 0.0)
-    used = np.unique(timeline.worker[estimates.mean > 0])
+    where, start, end = _occupied(engine, estimates, timeline)
+    begun = timeline.asides[timeline.asides["kind"] == RecordKind.BEGUN]
     return Forecast(
         timeline,
         makespan=float(timeline.end.max(initial=0.0)),
         bytes_moved=engine.moved,
-        gb_seconds=float(occupied @ memory[timeline.worker]),
-        cold_starts=len(used) if cluster.startup > 0 else 0,
+        gb_seconds=gb_seconds(cluster, where, end - start, begun),
+        worker_seconds=worker_seconds(where, end, begun),
+        cold_starts=int((begun["attempt"] == 1).sum()),
     )
 
 
-def complete(plan: Plan, graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> Plan:
-    """The plan with its simulated figures, as users hold it. Raises PlanError when it does not fit."""
+def complete(
+    plan: Plan, graph: TaskGraph, cluster: Cluster, estimates: Estimates, *, with_interval: bool = True
+) -> Plan:
+    """The plan with its simulated figures, as users hold it. Raises PlanError when it does not fit.
+
+    `with_interval=False` leaves out the interval of the makespan, which takes many more simulated runs.
+    """
     began = time.perf_counter()
     run = forecast(graph, plan, cluster, estimates)
     best = best_possible(graph, cluster, estimates)
@@ -92,7 +104,9 @@ def complete(plan: Plan, graph: TaskGraph, cluster: Cluster, estimates: Estimate
         estimates_fingerprint=estimates.fingerprint,
         makespan=run.makespan,
         lower_bound=min(best, run.makespan),  # above it by rounding at the most
+        interval=interval(graph, plan, cluster, estimates) if with_interval else None,
         gb_seconds=run.gb_seconds,
+        worker_seconds=run.worker_seconds,
         bytes_moved=run.bytes_moved,
         cold_starts=run.cold_starts,
         timeline=run.timeline,
@@ -101,27 +115,54 @@ def complete(plan: Plan, graph: TaskGraph, cluster: Cluster, estimates: Estimate
 
 
 def best_possible(graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> float:
-    """Seconds below which no plan on this cluster can come."""
+    """Seconds below which no plan on this cluster can come; but for one that streams, where neighbours overlap."""
     cluster = in_units_of(estimates, cluster)
-    speeds = np.repeat([w.speed for w in cluster.workers], [w.threads for w in cluster.workers])
-    bound = lower_bound(graph, estimates.mean, speeds, cluster.overhead)
-    return bound + cluster.startup if bound > 0 else 0.0
-
-
-def in_units_of(estimates: Estimates, cluster: Cluster) -> Cluster:
-    """The cluster to plan with: where times are task units, its seconds (latency, overhead, start-up) mean nothing."""
-    if estimates.has_seconds:
-        return cluster
-    return replace(cluster, latency=0.0, overhead=0.0, startup=0.0, bandwidth=float("inf"))
+    busy = estimates.mean > 0
+    if not busy.any():
+        return 0.0
+    # What a worker does at its best, over all tasks, is at least what it does for any of them.
+    sorts = {(w.speed, w.memory): w for w in cluster.workers}
+    speed = {sort: float((estimates.mean[busy] / estimates.on(w)[busy]).max()) for sort, w in sorts.items()}
+    speeds = np.repeat([speed[w.speed, w.memory] for w in cluster.workers], [w.threads for w in cluster.workers])
+    return lower_bound(graph, estimates.mean, speeds, cluster.overhead) + cluster.startup
 
 
 def _played(graph: TaskGraph, how: Plan | Policy, cluster: Cluster, estimates: Estimates) -> Engine:
     if isinstance(how, Plan):
         how.validate(graph, cluster)
-        how = ObeyPlan(how, cluster)
-    engine = Engine(graph, how, in_units_of(estimates, cluster), estimates)
-    engine.run()
-    return engine
+    return play(graph, how, cluster, estimates)
+
+
+# --- from the engine to a timeline ----------------------------------------------------------------------------------
+
+
+def _told(engine: Engine, estimates: Estimates) -> Iterator[Event]:
+    """Starts and ends of tasks. Of copies the first start is told, and the end of the one that won."""
+    size = estimates.size.tolist()
+    for entry in engine.log:
+        if entry >= 0:
+            worker, start = engine.first.get(entry) or (engine.where[entry], engine.start[entry])
+            yield TaskStarted(entry, worker, start)
+        else:
+            i = ~entry
+            upload = engine.upload.get(i, 0.0)
+            yield TaskFinished(i, engine.where[i], engine.end[i], engine.start[i], engine.fetch[i], upload, size[i])
+
+
+def _beside(engine: Engine) -> Iterator[Event]:
+    """What happened beside the tasks, as events."""
+    for record in _asides(engine):
+        yield event_of(record)
+
+
+def _asides(engine: Engine) -> NDArray[np.void]:
+    """What happened beside the tasks, as records in order of time."""
+    records = np.zeros(len(engine.asides), RECORD)
+    if engine.asides:
+        names = ("at", "start", "size", "task", "worker", "kind", "attempt")
+        for name, column in zip(names, zip(*engine.asides, strict=True), strict=True):
+            records[name] = column
+    return records
 
 
 def _folded(engine: Engine, estimates: Estimates) -> Timeline:
@@ -131,7 +172,22 @@ def _folded(engine: Engine, estimates: Estimates) -> Timeline:
     records["task"], records["worker"] = np.arange(len(estimates)), engine.where
     records["start"], records["at"] = engine.start, engine.end
     records["fetch"], records["size"] = engine.fetch, estimates.size
+    if engine.upload:
+        records["upload"][list(engine.upload)] = list(engine.upload.values())
     timeline = Timeline(len(estimates))
     for worker in np.unique(records["worker"]).tolist():
         timeline.apply_batch(Batch(COMMIT, worker, records[records["worker"] == worker]))
+    if engine.asides:
+        timeline.apply_batch(Batch(COMMIT, 0, _asides(engine)))
     return timeline
+
+
+def _occupied(engine: Engine, estimates: Estimates, timeline: Timeline) -> tuple[NDArray[np.int32], Floats, Floats]:
+    """Worker, start and end of all that kept a worker busy: tasks with their uploads, and copies that came second."""
+    busy = np.flatnonzero(estimates.mean > 0)
+    end = timeline.end.copy()
+    for task, seconds in engine.upload.items():
+        end[task] += seconds
+    copies = timeline.asides[timeline.asides["kind"] == RecordKind.COPIED]
+    where = np.concatenate([timeline.worker[busy], copies["worker"]]).astype(np.int32)
+    return where, np.concatenate([timeline.start[busy], copies["start"]]), np.concatenate([end[busy], copies["at"]])

@@ -102,7 +102,11 @@ class Attachment:
         Raises StoreUnreachableError when Redis does not come back.
         """
         self.wire.call("PING")
-        return KernelWire(self.path, self.kernel, self.directory, self.settings)
+        try:
+            return KernelWire(self.path, self.kernel, self.directory, self.settings)
+        except StoreUnreachableError:  # it was killed since: the first connection brings its successor
+            self.wire.call("PING")
+            return KernelWire(self.path, self.kernel, self.directory, self.settings)
 
     def close(self) -> None:
         """Detach."""

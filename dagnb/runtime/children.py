@@ -34,8 +34,11 @@ class Child:
         cwd: Path | str,
         environ: Mapping[str, str] | None = None,
         keep: tuple[int, ...] = (),
+        processors: frozenset[int] = frozenset(),
     ) -> Child:
         """Start it; what it says goes to the file `output`, `keep` are descriptors that it inherits.
+
+        `processors` are those that it and what it starts may run on; none named: all that we may.
 
         To be called from the main thread only: the parent-death signal fires when the thread that started it ends.
         Raises OSError when the program or `cwd` is not there.
@@ -51,7 +54,7 @@ class Child:
                 env=environ,
                 start_new_session=True,
                 pass_fds=keep,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509  the supervisor has one thread
+                preexec_fn=_die_with_parent(processors),  # noqa: PLW1509  the supervisor has one thread
             )
         finally:
             os.close(descriptor)
@@ -106,7 +109,7 @@ class Child:
             self.process.wait()
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def _die_with_parent(processors: frozenset[int]) -> Callable[[], None] | None:
     """What the new process calls before it becomes the program; None where the system has no such signal.
 
     SIGKILL also for Redis: what it has answered is written, and a slow end would remove the socket of its
@@ -121,6 +124,8 @@ def _die_with_parent() -> Callable[[], None] | None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the line above
             os.kill(os.getpid(), signal.SIGKILL)
+        if processors:
+            os.sched_setaffinity(0, processors)
 
     return bind
 

@@ -6,6 +6,7 @@ from array import array
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from .annotated import ASK, NOBODY, Annotated
 from .execute import awaited
 from .serialize import loads
 from .templates import shape
@@ -31,6 +32,8 @@ class Compiled:
     shapes                  by template: which short cut its calls take
     by_rank, rank           order among ready tasks, or None when it is the order of numbers
     place                   position of the named worker by task, or None when there is none
+    route                   the same, but ASK for what has copies or a group: Redis knows where it goes
+    annotated               what else the plan asks (`dagnb.runtime.annotated`)
     """
 
     def __init__(self, body: bytes | memoryview) -> None:
@@ -52,6 +55,7 @@ class Compiled:
             kept,
             self.sources,
             self.single,
+            tables,
         ) = loads(body)
         self.starts, self.deps = _u32(starts), _u32(deps)
         self.cstarts, self.children = _u32(cstarts), _u32(children)
@@ -70,12 +74,36 @@ class Compiled:
             column = array("h")
             column.frombytes(places)
             self.place = column.tolist()
+        self.annotated = Annotated.from_tables(tables)
+        self.route = self._routes()
+        self.twins = self._twin_functions()
         self.shapes = [shape(template) for template in self.templates]
         self.functions: list[Callable[..., Any]] = []
 
     def link(self, functions: list[Callable[..., Any]]) -> None:
         """Set the functions, in the order of `hashes`; an `async def` is run to its end by its caller."""
         self.functions = [_awaiting(f) if _is_coroutine(f) else f for f in functions]
+        self.functions += [self.functions[number] for number in self.twins]
+
+    def _routes(self) -> list[int] | None:
+        found = self.annotated
+        if not found.copies and not found.groups:
+            return self.place
+        route = list(self.place) if self.place is not None else [NOBODY] * self.n
+        for task in (*found.copies, *found.groups):
+            route[task] = ASK
+        return route
+
+    def _twin_functions(self) -> list[int]:
+        """Give tasks with copies function numbers of their own, behind all others; the functions that these repeat.
+
+        The pace of such a number says that its tasks are always announced: the hot path needs no question for them.
+        """
+        twins: dict[int, int] = {}
+        for task in self.annotated.copies:
+            number = self.function_of[task]
+            self.function_of[task] = len(self.hashes) + twins.setdefault(number, len(twins))
+        return list(twins)
 
 
 def _is_coroutine(function: Callable[..., Any]) -> bool:

@@ -1,7 +1,7 @@
 """The context of a worker: what must be equal for a task to mean the same there as in the notebook.
 
 Working directory, `sys.path` and environment variables travel signed over the private socket, never in a command line.
-Contexts never share a process.
+Contexts never share a process; the size of a worker is part of its context.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+
+from dagnb.runtime.resources import PLAIN, Resources
 
 #: Variables that differ from process to process and mean nothing to a task: two kernels share workers without them.
 NOISE = frozenset(
@@ -18,7 +20,7 @@ NOISE = frozenset(
         *("_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES", "PS1", "WINDOWID", "TMUX", "TMUX_PANE", "STY"),
         *("TERM", "COLORTERM", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "NO_COLOR", "PAGER", "GIT_PAGER"),
         *("SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "INVOCATION_ID", "JOURNAL_STREAM", "PYDEVD_USE_FRAME_EVAL"),
-        *("DAGNB_READY", "DAGNB_SYS_PATH"),
+        *("DAGNB_READY", "DAGNB_SYS_PATH", "DAGNB_LAUNCHED", "DAGNB_MEMORY", "DAGNB_KEEP_ALIVE"),
     )
 )
 NOISY_PREFIXES = ("JPY_", "JUPYTER", "KERNEL_", "VSCODE_", "TERM_", "VTE_", "XDG_SESSION", "COV_CORE_", "PYTEST_")
@@ -38,6 +40,7 @@ class Context:
     path: tuple[str, ...]
     environ: dict[str, str]
     requirements: str | None = None
+    resources: Resources = PLAIN
 
     @classmethod
     def here(cls) -> Context:
@@ -52,17 +55,31 @@ class Context:
 
     def to_json(self) -> str:
         """What `from_json` reads."""
-        return json.dumps(asdict(self), sort_keys=True)
+        own = {"cwd": self.cwd, "path": self.path, "environ": self.environ, "requirements": self.requirements}
+        size = {} if self.resources == PLAIN else {"resources": self.resources.to_dict()}
+        return json.dumps(own | size, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Context:
         """What `to_json` wrote. Raises KeyError or ValueError for anything else."""
         found = json.loads(text)
-        return cls(found["cwd"], tuple(found["path"]), found["environ"], found["requirements"])
+        size = Resources.from_dict(found["resources"]) if "resources" in found else PLAIN
+        return cls(found["cwd"], tuple(found["path"]), found["environ"], found["requirements"], size)
+
+    def sized(self, resources: Resources) -> Context:
+        """The same place for a worker of this size."""
+        return replace(self, resources=resources)
 
     def worker_environ(self) -> dict[str, str]:
         """The environment variables of a worker process in this context."""
+        size = self.resources
         environ = dict.fromkeys(THREAD_COUNTS, "1") | self.environ
+        if size.cpus is not None:
+            environ |= dict.fromkeys(THREAD_COUNTS, str(size.cpus))  # a size that was asked for comes before a habit
+        if size.memory is not None:
+            environ["DAGNB_MEMORY"] = str(size.memory)
+        if size.keep_alive is not None:
+            environ["DAGNB_KEEP_ALIVE"] = str(size.keep_alive)
         if environ.get("MPLBACKEND", "").startswith("module://"):  # the notebook's backend needs the notebook's kernel
             environ["MPLBACKEND"] = "agg"
         environ[PATH_VARIABLE] = PATH_SEPARATOR.join(self.path)

@@ -12,12 +12,14 @@ call('HSET', run .. 'meta', 'state', ARGV[2], 'ended', ARGV[4], 'reason', ARGV[3
 call('RPUSH', run .. 'fin', ARGV[2])
 call('HDEL', dagnb .. 'runs', ARGV[1])
 local gone = {}
-for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left' }) do
+for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'way',
+  'won', 'seat' }) do
   gone[#gone + 1] = run .. part
 end
 for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
   gone[#gone + 1] = run .. 'q' .. s
   gone[#gone + 1] = run .. 'own' .. s
+  gone[#gone + 1] = run .. 'pre' .. s
   call('LREM', dagnb .. 'todo:' .. s, 0, ARGV[1])
   call('RPUSH', dagnb .. 'inbox:' .. s, 'W')
 end

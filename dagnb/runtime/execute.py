@@ -77,9 +77,27 @@ def awaited(value: Any) -> Any:
 def failure(error: BaseException, *, secret: bytes, run: str, inputs: list[Any], **facts: Any) -> str:
     """The JSON record of a failed task; `facts` (stdout, stderr, worker, attempt) go in as they are.
 
-    The exception travels as text and, where it can be pickled, also as itself.
+    The exception travels as text and, where it can be pickled, also as itself. A MemoryError of a worker with a limit
+    becomes a WorkerMemoryError.
     """
-    frames = _frames(error.__traceback__)
+    if isinstance(error, MemoryError):
+        from .resources import room_for
+
+        with room_for(error) as named:
+            return _record(named, error.__traceback__, secret=secret, run=run, inputs=inputs, facts=facts)
+    return _record(error, error.__traceback__, secret=secret, run=run, inputs=inputs, facts=facts)
+
+
+def _record(
+    error: BaseException,
+    traceback: TracebackType | None,
+    *,
+    secret: bytes,
+    run: str,
+    inputs: list[Any],
+    facts: dict[str, Any],
+) -> str:
+    frames = _frames(traceback, values=not isinstance(error, MemoryError))
     try:
         exception = seal(secret, f"exc:{run}".encode(), dumps(_bare(error))).hex()
     except Exception:  # noqa: BLE001  an exception that cannot travel is told by its text
@@ -97,9 +115,9 @@ def failure(error: BaseException, *, secret: bytes, run: str, inputs: list[Any],
     return json.dumps(record)
 
 
-def lost(reason: str, attempt: int) -> str:
-    """The record of a task whose workers died."""
-    record = {"type": "WorkerLostError", "module": "dagnb.errors", "message": reason, "attempt": attempt}
+def lost(reason: str, attempt: int, kind: str = "WorkerLostError", worker: int | None = None) -> str:
+    """The record of a task whose workers died, or were ended: an error of class `kind`."""
+    record = {"type": kind, "module": "dagnb.errors", "message": reason, "attempt": attempt, "worker": worker}
     return json.dumps(record | {"frames": [], "locals": {}, "inputs": [], "exception": "", "stdout": "", "stderr": ""})
 
 
@@ -117,8 +135,8 @@ def _text(error: BaseException) -> str:
         return f"<{type(error).__name__} whose text cannot be made>"
 
 
-def _frames(traceback: TracebackType | None) -> list[tuple[str, int, str, str, dict[str, str]]]:
-    """(file, line, function, text, locals) of the frames that are not ours."""
+def _frames(traceback: TracebackType | None, *, values: bool) -> list[tuple[str, int, str, str, dict[str, str]]]:
+    """(file, line, function, text, locals) of the frames that are not ours; `values`: whether with the locals."""
     import linecache
 
     found = []
@@ -127,7 +145,8 @@ def _frames(traceback: TracebackType | None) -> list[tuple[str, int, str, str, d
         code = frame.f_code
         if not code.co_filename.startswith(HERE):
             text = linecache.getline(code.co_filename, line).strip()
-            inner = {} if traceback.tb_next else {k: _short(v) for k, v in list(frame.f_locals.items())[:30]}
+            last = values and not traceback.tb_next
+            inner = {k: _short(v) for k, v in list(frame.f_locals.items())[:30]} if last else {}
             found.append((code.co_filename, line, code.co_name, text, inner))
         traceback = traceback.tb_next
     return found[-50:]

@@ -20,7 +20,7 @@ class TaskFailure:
     type, message    of the exception; `exception` is itself, where it could travel
     traceback        frames of the user's code with cell lines, the locals of the last, what the inputs were
     stdout, stderr   what the task printed
-    worker, attempt  where it ran ("w0") and the how-manieth try it was
+    worker, attempt  where it ran (the worker's name in the plan) and the how-manieth try it was
     """
 
     key: str
@@ -59,7 +59,7 @@ def read_failure(run: Run, task: int, record: dict[str, Any]) -> TaskFailure:
         _traceback(record),
         record["stdout"],
         record["stderr"],
-        "" if worker is None else f"w{worker}",
+        "" if worker is None else run.worker_name(worker),
         record["attempt"],
         _exception(run, record["exception"]),
     )

@@ -38,6 +38,11 @@ class Follower:
         self._endings: list[Callable[[Run], None]] = []
         self._thread: Thread | None = None
 
+    @property
+    def closed(self) -> bool:
+        """Whether the run has ended and everything was folded."""
+        return self._closed
+
     def timeline(self) -> Timeline:
         """The timeline with everything that the store has now."""
         self._pump()

@@ -13,8 +13,12 @@ run      dag                 string  the packed graph, sealed              (gone
          own<slot>           list    what the slot owns and has not committed  (gone)
          idle, act           set     slots without work; slots that have ever had some  (gone)
          avg                 string  mean duration of a task, ns           (gone)
+         way                 hash    task → where its copies go, or its group, if it has such  (gone)
+         won                 hash    task with copies → slot of the first outcome, * if its value stayed there  (gone)
+         seat                hash    group → slot that took its first task  (gone)
+         pre<slot>           list    "task:blob": a value that the slot wants early  (gone)
          loc, blob           hash    task → blob; blob → values, sealed    (gone)
-         p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay  (gone)
+         p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay before they are written  (gone)
          skip, left          set, string  tasks skipped; tasks not finished  (gone)
          meta                hash    state, submitted, ended, slots, base, stays, about
          plan                string  the plan that is obeyed, as JSON

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 from dagnb.errors import RunError
 from dagnb.trace.records import Record, RecordKind
 
+from .copies import Copies
 from .execute import failure
+from .groups import Groups
 from .marks import NONE
 from .outbox import ELSEWHERE, LONG, SYNC, Outbox
+from .preload import Preloader
 from .serialize import ATOMS, unseal
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
 from .values import GONE, Encoded, Gone, Remote, copy_of, land, size_of, unpack_blob
@@ -53,21 +56,35 @@ class Loop:
             self.need = [ELSEWHERE] * n
         else:
             self.need = [starts[i + 1] - starts[i] for i in range(n)]
-        if compiled.place is not None:
-            for task, place in enumerate(compiled.place):
+        if compiled.route is not None:
+            for task, place in enumerate(compiled.route):
                 if place not in (-1, position):
                     self.need[task] = ELSEWHERE
         self.here = bytearray(n)  # ready in this worker
         self.heavy: dict[int, int] = {}  # values that are not atoms → consumers here that have not run
         self.ready: list[int] = []  # heap of ranks
-        self.pace = desk.pace(compiled.hashes, UNKNOWN)
+        self.pace = desk.pace(compiled.hashes, UNKNOWN) + [VERY_SLOW] * len(compiled.twins)
         self.total, self.ran = 1, 0  # ns at work, tasks: their mean steers the grain
         self.guess = desk.guess(compiled.hashes)  # mean duration expected before anything ran, ns; 0 unknown
         self.idle, self.active, self.pending, self.finished = 0, 0, False, False
         self.outbox = Outbox(self)
+        found = compiled.annotated
+        self.annotated = "-" if found.copies or found.groups else ""  # what `sync` is told
+        self.copies = Copies(self) if found.copies else None
+        self.groups = Groups(self) if found.groups else None
+        self.preloader = Preloader.of(self)
 
     def run(self) -> None:
         """Work until the run has ended, or another run waits for this worker and this one has nothing for it."""
+        try:
+            self._run()
+        finally:
+            if self.preloader is not None:
+                self.preloader.stop()
+        known = len(self.graph.hashes)
+        self.desk.learn(self.graph.hashes, self.pace[:known], self.total // self.ran if self.ran else 0)
+
+    def _run(self) -> None:
         self.mark = now()  # start of the stretch of work that is being timed
         self.synced = self.mark
         dry = False
@@ -96,10 +113,9 @@ class Loop:
                 dry = True  # ask once more, with a commit: a worker commits everything before it blocks
             else:
                 dry = False
-                if self.desk.rest(self.run_id):
+                if self.desk.rest(self.run_id, self.total):
                     break
             self.mark = now()
-        self.desk.learn(self.graph.hashes, self.pace, self.total // self.ran if self.ran else 0)
 
     # ---- run what is ready ------------------------------------------------------------------------------------------
     def _work(self) -> bool:  # noqa: C901, PLR0912, PLR0915  one frame: a call per step would double its cost
@@ -126,7 +142,7 @@ class Loop:
             graph.kept,
         )
         have, need, dirty, done, short = self.have, self.need, outbox.dirty, outbox.done, outbox.short
-        noise, plain = self.desk.noise, PLAIN
+        noise, plain, copied = self.desk.noise, PLAIN, len(graph.hashes)
         ran, total, end = self.ran, self.total, now()
         while ready:
             task = by_rank[ready[0]] if by_rank else ready[0]
@@ -141,11 +157,13 @@ class Loop:
                 self.ran, self.total = ran, total
                 if self._announce(task) if talks else self._report():
                     return True
-                end = now()
+                end, total = now(), self.total
                 if talks or not ready:
                     continue  # the answer may have brought something more urgent
                 task = by_rank[ready[0]] if by_rank else ready[0]
                 function = function_of[task]
+                if function >= copied:
+                    continue  # one of several copies is always announced
             heappop(ready)
             here[task] = 0
             mark[0] = task
@@ -156,7 +174,7 @@ class Loop:
                 if low != high:
                     inputs = [values[d] for d in deps[low:high]]
                     if not all_atoms(map(type, inputs)):
-                        self._gather(inputs, low)
+                        self.gather(inputs, low)
                         fetched = now()
                 shape = shapes[template_of[task]]
                 if shape == CONSTANTS:
@@ -166,17 +184,17 @@ class Loop:
                 elif shape == GATHER:
                     value = functions[function](inputs)
                 else:
-                    value = self._call(task, function, inputs)
+                    value = self.call(task, function, inputs)
                 if type(value) not in atoms:
                     land(value)
             except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
-                self._failed(task, error, start, inputs)
+                self.failed(task, error, start, inputs)
                 end = now()
                 total += end - start
                 continue
             end = now()
             if end - fetched > SYNC or pace[function]:
-                self._learn(function, end - fetched)
+                self.learn(function, end - fetched)
             inputs = []
             values[task] = value
             if fetched == start and type(value) in plain:
@@ -206,7 +224,7 @@ class Loop:
         mark[0] = NONE
         return False
 
-    def _learn(self, function: int, duration: int) -> None:
+    def learn(self, function: int, duration: int) -> None:
         """How long this function takes. One hiccup of the machine does not make a fast one slow."""
         pace, known = self.pace, self.pace[function]
         if duration <= SYNC:
@@ -220,13 +238,15 @@ class Loop:
 
     def _announce(self, task: int) -> bool:
         """Before a task that is long or was never seen: commit, say that it begins, give away what would wait."""
+        if self.copies is not None and task in self.copies.of:
+            return self.copies.run(task)
         if self.pending and self.absorb():
             return True
         graph, ready = self.graph, self.ready
         if (graph.by_rank[ready[0]] if graph.by_rank else ready[0]) == task:
             self.outbox.announced = task
             slow = self.pace[graph.function_of[task]] == SLOW
-            self.outbox.flush(self._lap(), begins=task, prefetch=slow and len(ready) == 1, clear=not slow)
+            self.outbox.flush(self.lap(), begins=task, prefetch=slow and len(ready) == 1, clear=not slow)
         return False
 
     def _report(self) -> bool:
@@ -234,38 +254,44 @@ class Loop:
         if self.pending and self.absorb():
             return True
         if self.outbox.done or len(self.ready) == 1:
-            self.outbox.flush(self._lap(), prefetch=len(self.ready) == 1)
+            self.outbox.flush(self.lap(), prefetch=len(self.ready) == 1)
         return False
 
-    def _lap(self) -> int:
+    def lap(self) -> int:
+        """Begin another stretch of work; when that is."""
         self.mark = self.synced = now()
         return self.mark
 
-    def _call(self, task: int, function: int, inputs: list[Any]) -> Any:
+    def call(self, task: int, function: int, inputs: list[Any]) -> Any:
         """Any call that has no short cut."""
         graph = self.graph
         constants = graph.constants[graph.first_constant[task] : graph.first_constant[task + 1]]
         args, kwargs = bind(graph.templates[graph.template_of[task]], inputs, constants)
         return graph.functions[function](*args, **kwargs)
 
-    def _gather(self, inputs: list[Any], low: int) -> None:
+    def gather(self, inputs: list[Any], low: int) -> None:
         """Replace what is held by what this consumer may have."""
         graph, heavy = self.graph, self.heavy
         for k, held in enumerate(inputs):
             if type(held) in ATOMS:
                 continue
             d = graph.deps[low + k]
-            if type(held) is Gone:
+            if type(held) is Gone and not (self.copies and self.copies.restore(d)):
                 self.doomed()
                 msg = f"the value of task {d} was lost"
                 raise RunError(msg)
             if type(held) is Remote:
-                data = self.desk.shelf.get(held)
-                if data is None:
-                    self.doomed()
-                self.values[d] = Encoded(data or b"")
+                self.values[d] = Encoded(self.fetch(held))
             alone = graph.cstarts[d + 1] - graph.cstarts[d] == 1
             inputs[k] = copy_of(self.values[d], alone=alone, last=heavy.get(d, 0) == 1)
+
+    def fetch(self, remote: Remote) -> bytes | memoryview:
+        """The bytes of a large value: those that were fetched ahead, else from Redis now."""
+        ahead = self.preloader.take(remote.key) if self.preloader is not None else None
+        data = ahead if ahead is not None else self.desk.shelf.get(remote)
+        if data is None:
+            self.doomed()
+        return data or b""
 
     def doomed(self) -> None:
         """What should be there is not: this worker was fenced, or Redis went back; the next sync tells and leaves."""
@@ -299,7 +325,7 @@ class Loop:
                 else:
                     heavy[d] = left - 1
 
-    def _failed(self, task: int, error: BaseException, start: int, inputs: list[Any]) -> None:
+    def failed(self, task: int, error: BaseException, start: int, inputs: list[Any]) -> None:
         """The failure becomes a record; everything that needs the task is skipped."""
         desk, outbox = self.desk, self.outbox
         out, err = desk.out.take(), desk.err.take()
@@ -356,6 +382,8 @@ class Loop:
         if names:
             self._receive(claimed, names.split(b","), blobs)
         if claimed:
+            if self.groups is not None:
+                self.groups.join(claimed)
             rank = self.graph.rank
             for task in claimed:
                 self.here[task] = 1
@@ -386,5 +414,10 @@ class Loop:
             for d in graph.deps[graph.starts[task] : graph.starts[task + 1]]:
                 if type(values[d]) is Gone:
                     values[d] = found.get(d, GONE)
-                if type(values[d]) not in ATOMS:
+                if type(values[d]) not in ATOMS and not self._counted(d, task):
                     self.heavy[d] = self.heavy.get(d, 0) + 1
+
+    def _counted(self, dependency: int, task: int) -> bool:
+        """Whether a task that was claimed now has been counted as a user of this value before."""
+        copies, groups = self.copies, self.groups
+        return bool((copies and copies.counted(dependency, task)) or (groups and groups.counted(dependency, task)))

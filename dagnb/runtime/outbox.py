@@ -11,7 +11,7 @@ from dagnb.trace.records import COMMIT as COMMITTED
 from dagnb.trace.records import PROVISIONAL, Record, RecordKind, pack_batch
 
 from .serialize import ATOMS, dumps, seal
-from .values import BLOB, GONE, INLINE, SMALL, Encoded, encode, pack_blob
+from .values import BLOB, GONE, INLINE, SMALL, Encoded, Remote, encode, pack_blob
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -47,6 +47,7 @@ class Outbox:
         self.kept: list[tuple[int, bytes]] = []
         self.skipped: list[int] = []
         self.payloads: list[str] = []
+        self.notices: list[str] = []  # payloads that some slot wants early
         self.announced = -1
         self.reported = now()
         self.flying: list[int] = []  # frontier of the commit that is not acknowledged
@@ -63,10 +64,12 @@ class Outbox:
     def keep(self, task: int, value: Any) -> None:
         """A value that outlives the run, encoded before anybody could change it."""
         desk, run = self.loop.desk, self.loop.run_id
+        began = now()
         data = dumps(value)
         if len(data) > INLINE:
             remote = desk.shelf.put(task, data, kept=KEPT)
             self.payloads += remote.names
+            self._uploaded(task, (now() - began) * 1e-9, len(data))
             content = b"R" + dumps((remote.key, remote.chunks, remote.size))
         else:
             content = b"V" + data
@@ -107,19 +110,27 @@ class Outbox:
 
     # ---- send -------------------------------------------------------------------------------------------------------
     def flush(
-        self, tick: int, *, dry: bool = False, prefetch: bool = False, begins: int | None = None, clear: bool = False
+        self,
+        tick: int,
+        *,
+        dry: bool = False,
+        prefetch: bool = False,
+        begins: int | None = None,
+        clear: bool = False,
+        copy: int | None = None,
     ) -> None:
         """Send a sync.
 
         dry         nothing is left to do here: commit everything before blocking
         prefetch    ask for one task ahead
         begins      the long task that is run next; with `clear`, what would wait behind it is given away
+        copy        the task of several copies that is all of this commit
         """
         loop = self.loop
         graph, desk = loop.graph, loop.desk
         mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
         surplus = self._surplus(mean, clear=clear)
-        commit = self._commits(tick, mean, must=dry or begins is not None or bool(surplus))
+        commit = self._commits(tick, mean, must=dry or begins is not None or copy is not None or bool(surplus))
         tail: list[Word] = []
         places = b""
         where: list[Word] = []
@@ -139,9 +150,15 @@ class Outbox:
             tail += entry
         tail += skipped
         own = b"p" + array("I", self._owned()).tobytes() if commit or surplus else b""
+        if loop.preloader is not None:
+            self.records += loop.preloader.told()
+        purpose = COMMITTED if commit else PROVISIONAL
+        mark, otherwise = "", b""
+        if loop.copies is not None:
+            mark, otherwise = loop.copies.marked(begins, copy, purpose)
         if begins is not None:
             self.records.append(self._started(begins))
-        purpose = COMMITTED if commit else PROVISIONAL
+        later = self._held_back() if self.records and not commit else []
         told = self.records or self.short or commit
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
         wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
@@ -149,10 +166,12 @@ class Outbox:
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
             *(len(loop.slots), len(graph.roots), places, ",".join(self.payloads)),
             *(decrements, len(surplus), len(where) // 2, len(blobs) // 2, len(kept), len(notes), len(skipped)),
+            *(mark or loop.annotated, otherwise, ",".join(self.notices)),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
-        for told_now in (self.records, self.short, self.payloads):
+        for told_now in (self.records, self.short, self.payloads, self.notices):
             told_now.clear()
+        self.records += later
         if commit:
             for committed in (self.done, self.notes, self.kept, self.skipped):
                 committed.clear()  # in place: the loop holds on to them
@@ -161,7 +180,7 @@ class Outbox:
     def _surplus(self, mean: float, *, clear: bool) -> list[Word]:
         """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
         loop = self.loop
-        ready, by_rank, place = loop.ready, loop.graph.by_rank, loop.graph.place
+        ready, by_rank, place = loop.ready, loop.graph.by_rank, loop.graph.route
         if len(ready) < 2 or not (clear or (loop.idle and len(ready) * mean > WORTH)):
             return []
         ready.sort()
@@ -190,16 +209,18 @@ class Outbox:
         reaches zero. Not so if a value that it needs is large, because that is freed once it is committed.
         """
         loop = self.loop
-        have, need, place, reported, heavy = loop.have, loop.need, loop.graph.place, self.counted, loop.heavy
+        have, need, route, reported, heavy = loop.have, loop.need, loop.graph.route, self.counted, loop.heavy
         starts, deps = loop.graph.starts, loop.graph.deps
+        seated = loop.groups.seated if loop.groups is not None else ()
         for child in self.dirty:
             tail += ("INCRBY", "i32", f"#{child}", reported.get(child, 0) - have[child])
             reported[child] = have[child]
-            if heavy and any(d in heavy for d in deps[starts[child] : starts[child + 1]]):
+            if heavy and child not in seated and any(d in heavy for d in deps[starts[child] : starts[child + 1]]):
                 need[child] = ELSEWHERE
         places = b""
-        if place is not None:
-            places = array("h", [-1 if place[c] < 0 else loop.slots[place[c]] for c in self.dirty]).tobytes()
+        if route is not None:
+            ways = [route[c] for c in self.dirty]
+            places = array("h", [way if way < 0 else loop.slots[way] for way in ways]).tobytes()
         self.dirty.clear()
         return places
 
@@ -210,16 +231,8 @@ class Outbox:
             self.local[task] = 1
         if not anybody:
             return [], []
-        children, cstarts, local, dead = graph.children, graph.cstarts, self.local, self.dead
-        frontier: list[int] = []
-        for task in self.done:
-            if dead[task]:
-                continue
-            for child in children[cstarts[task] : cstarts[task + 1]]:
-                if not local[child] and not dead[child]:
-                    frontier.append(task)
-                    break
-        self.flying = [t for t in frontier if t in loop.heavy]
+        frontier, copies = self._frontier(), loop.copies
+        self.flying = [t for t in frontier if t in loop.heavy and not (copies and t in copies.of)]
         where: list[Word] = []
         blobs: list[Word] = []
         group: dict[int, Any] = {}
@@ -229,19 +242,34 @@ class Outbox:
             if type(value) in ATOMS:
                 group[task] = value
                 size += len(value) if type(value) in (str, bytes) else 16
-            else:
+            elif copies is None or not copies.stays(task, value):
                 value = self._leaving(task, value)
                 if type(value) is Encoded and len(value.data) > SMALL:
                     self._blob({task: value}, where, blobs)
-                    continue
-                group[task] = value
-                size += SMALL
+                elif type(value) is Remote and task in graph.annotated.preloads:
+                    self._notify(task, self._blob({task: value}, where, blobs))
+                else:
+                    group[task] = value
+                    size += SMALL
             if size > BLOB:
                 self._blob(group, where, blobs)
                 group, size = {}, 0
         if group:
             self._blob(group, where, blobs)
         return where, blobs
+
+    def _frontier(self) -> list[int]:
+        graph = self.loop.graph
+        children, cstarts, local, dead = graph.children, graph.cstarts, self.local, self.dead
+        frontier: list[int] = []
+        for task in self.done:
+            if dead[task]:
+                continue
+            for child in children[cstarts[task] : cstarts[task + 1]]:
+                if not local[child] and not dead[child]:
+                    frontier.append(task)
+                    break
+        return frontier
 
     def _leaving(self, task: int, value: Any) -> Any:
         """The form in which a value leaves: bytes, or a reference to a payload that is written first."""
@@ -257,20 +285,35 @@ class Outbox:
         self._uploaded(task, (now() - began) * 1e-9, len(data))
         return result
 
+    def _held_back(self) -> list[Record]:
+        """Records that wait for their commit, which sends the large value out and knows how long that takes."""
+        later = [r for r in self.records if r[4] > INLINE and r[7] == RecordKind.FINISHED]
+        if later:
+            self.records[:] = [r for r in self.records if r[4] <= INLINE or r[7] != RecordKind.FINISHED]
+        return later
+
     def _uploaded(self, task: int, seconds: float, size: int) -> None:
         """Put the time of the upload into the record of the task, if that has not left yet."""
-        for i in range(len(self.records) - 1, max(-1, len(self.records) - 50), -1):
+        reach = len(self.records) if size > INLINE else 50
+        for i in range(len(self.records) - 1, max(-1, len(self.records) - 1 - reach), -1):
             record = self.records[i]
             if record[5] == task and record[7] == RecordKind.FINISHED:
-                self.records[i] = (*record[:3], seconds, float(size), *record[5:])
+                self.records[i] = (*record[:3], record[3] + seconds, float(size), *record[5:])
                 return
 
-    def _blob(self, group: dict[int, Any], where: list[Word], blobs: list[Word]) -> None:
+    def _notify(self, task: int, blob: str) -> None:
+        """Tell the slots that want this value before their tasks begin."""
+        loop = self.loop
+        slots = [loop.slots[p] for p in loop.graph.annotated.preloads[task] if p != loop.position]
+        self.notices += [f"{slot} {task}:{blob}" for slot in slots]
+
+    def _blob(self, group: dict[int, Any], where: list[Word], blobs: list[Word]) -> str:
         desk, run = self.loop.desk, self.loop.run_id
         name = f"{desk.talk.epoch}.{desk.talk.number + 1}.{len(blobs)}"
         blobs += (name, seal(desk.secret, f"val:{run}:{name}".encode(), pack_blob(group)))
         for task in group:
             where += (task, name)
+        return name
 
     def _started(self, task: int) -> Record:
         at = (now() - self.loop.submitted) * 1e-9
@@ -280,9 +323,11 @@ class Outbox:
         """Only an acknowledged commit may free: values stay for children that are ready here, the others have Redis."""
         loop, graph = self.loop, self.loop.graph
         for task in self.flying:
-            waiting = sum(loop.here[c] for c in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]])
             if task not in loop.heavy:
                 continue
+            waiting = sum(loop.here[c] for c in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]])
+            if loop.groups is not None:
+                waiting += loop.groups.coming(task)
             if waiting:
                 loop.heavy[task] = waiting
             else:

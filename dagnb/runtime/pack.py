@@ -19,6 +19,7 @@ import numpy as np
 from dagnb.errors import PickleError
 from dagnb.graph.graph import TaskRef
 
+from .annotated import NOBODY, Annotated
 from .serialize import ATOMS, dumps
 from .templates import CONST, FROZEN, Template
 
@@ -40,6 +41,8 @@ class Package:
     roots        u32: roots without a named worker, in the order in which they are handed out
     named_roots  slot position → roots that are named for it
     places       i16 per task: position of the named worker, -1 for none; empty when no task has one
+    annotated    what else the plan asks
+    queued       roots for the common queue, in their order: those about which the script must ask
     """
 
     body: bytes
@@ -51,6 +54,8 @@ class Package:
     named_roots: dict[int, list[int]]
     places: bytes
     tasks: int
+    annotated: Annotated
+    queued: list[int]
 
 
 def pack(
@@ -70,7 +75,10 @@ def pack(
     templates, template_of, constants, counts = _templates(graph)
     functions = _functions(graph)
     rank, places = _order(graph, plan)
+    annotated = Annotated.of(plan)
     free = graph.roots if not len(places) else graph.roots[places[graph.roots] < 0]
+    if annotated.copies or annotated.groups:
+        free = np.array([root for root in free.tolist() if not annotated.routed(root)], np.int64)
     free = free[np.argsort(rank[free], kind="stable")] if len(rank) else free
     start, users = graph.children
     identity = bool((rank == np.arange(len(rank))).all())
@@ -89,13 +97,10 @@ def pack(
             _u32(np.array(sorted(kept), np.uint32)),
             dict(sources),
             single,
+            annotated.tables(),
         )
     )
-    named: dict[int, list[int]] = {}
-    if len(places):
-        for root in graph.roots[np.argsort(rank[graph.roots], kind="stable")].tolist():
-            if places[root] >= 0:
-                named.setdefault(int(places[root]), []).append(root)
+    named, queued = _queues(graph, rank, places, annotated)
     return Package(
         body,
         functions,
@@ -106,7 +111,25 @@ def pack(
         named,
         places.astype("<i2").tobytes(),
         len(graph),
+        annotated,
+        queued,
     )
+
+
+def _queues(graph: TaskGraph, rank: Any, places: Any, annotated: Annotated) -> tuple[dict[int, list[int]], list[int]]:
+    """Roots that begin in a worker's own queue, by its position, and those that begin in the common one."""
+    named: dict[int, list[int]] = {}
+    queued: list[int] = []
+    if not len(places) and not annotated.copies and not annotated.groups:
+        return named, queued
+    for root in graph.roots[np.argsort(rank[graph.roots], kind="stable")].tolist():
+        seat = int(places[root]) if len(places) else NOBODY
+        for position in annotated.copies.get(root, (seat,)):
+            if position >= 0:
+                named.setdefault(position, []).append(root)
+            elif annotated.routed(root):
+                queued.append(root)
+    return named, queued
 
 
 def _u32(column: Any) -> bytes:

@@ -14,6 +14,7 @@ from dagnb.runtime import requests
 from dagnb.runtime.attach import Attachment, ensure_supervisor
 from dagnb.runtime.context import Context
 from dagnb.runtime.directory import is_taken
+from dagnb.runtime.resources import PLAIN, Resources, resources_of
 from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.wire import LOST, Wire
 from dagnb.settings import Settings
@@ -47,6 +48,16 @@ def _here() -> Context:
         raise StoreError(msg) from None
 
 
+def _sizes(workers: int | Cluster) -> tuple[Resources, ...]:
+    """What each worker may use. Raises OptionError."""
+    if isinstance(workers, Cluster):
+        return resources_of(workers)
+    if type(workers) is not int or workers < 1:
+        msg = f"the number of workers must be a whole number above zero, not {workers!r}\n  give workers=1 or more"
+        raise OptionError(msg)
+    return (PLAIN,) * workers
+
+
 class LocalPool:
     """The workers of this machine that belong to the context of this kernel. Safe to use from any thread.
 
@@ -59,6 +70,7 @@ class LocalPool:
         self._pid = os.getpid()
         self._lock = threading.RLock()
         self._context: Context | None = None
+        self._sizes: tuple[Resources, ...] = ()
         self._slots: tuple[int, ...] = ()
 
     @classmethod
@@ -96,22 +108,28 @@ class LocalPool:
         """Have as many workers up as the setting says."""
         self.ensure(self.settings.workers)
 
-    def ensure(self, workers: int) -> tuple[int, ...]:
-        """The slots of so many workers of this kernel's context, all up.
+    def ensure(self, workers: int | Cluster) -> tuple[int, ...]:
+        """The slots of these workers of this kernel's context, in their order.
 
-        Raises OptionError for a number below one, StoreError when workers do not start, with what they said.
+        A number stands for so many equal workers without limits. Those of a cluster have its sizes, enforced where it
+        says so (`Cluster.limits`). All are up on return, but the elastic ones: the supervisor starts them when there is
+        work for them, or when the run says so in what it is submitted with: `about["prewarm"]` is a list of [position,
+        seconds after submission].
+
+        Raises OptionError for a number below one and for workers that this machine cannot have, StoreError when workers
+        do not start, with what they said.
         """
-        if type(workers) is not int or workers < 1:
-            msg = f"the number of workers must be a whole number above zero, not {workers!r}\n  give workers=1 or more"
-            raise OptionError(msg)
+        sizes = _sizes(workers)
         with self._lock:
             attached = self._attached()
             context = _here()
-            if context != self._context or workers > len(self._slots):
-                fields = {"context": context.to_json(), "workers": workers, "kernel": attached.kernel}
+            if context != self._context or sizes != self._sizes[: len(sizes)]:
+                fields = {"context": context.to_json(), "workers": len(sizes), "kernel": attached.kernel}
+                if any(size != PLAIN for size in sizes):
+                    fields["sizes"] = [size.to_dict() for size in sizes]
                 self._slots = tuple(self._ask("ensure", **fields)["slots"])
-                self._context = context
-            return self._slots[:workers]
+                self._context, self._sizes = context, sizes
+            return self._slots[: len(sizes)]
 
     def cancel(self, run: str, grace: float = 1.0) -> None:
         """Interrupt the running tasks of a run; kill, after `grace` seconds, the workers that are still in it."""
@@ -139,7 +157,7 @@ class LocalPool:
     def close(self) -> None:
         """Detach this kernel; runs go on."""
         with self._lock:
-            self._context, self._slots = None, ()
+            self._context, self._sizes, self._slots = None, (), ()
             self.attachment.close()
 
     def _attached(self) -> Attachment:
@@ -149,7 +167,7 @@ class LocalPool:
                 if self._pid == os.getpid():
                     self.attachment.close()
                 self._pid = os.getpid()
-                self._context, self._slots = None, ()
+                self._context, self._sizes, self._slots = None, (), ()
                 self.attachment = ensure_supervisor(self.settings)
             return self.attachment
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dagnb.runtime.slots import Slot, Slots
+    from dagnb.runtime.slot import Slot
+    from dagnb.runtime.slots import Slots
     from dagnb.runtime.wire import Wire
 
 #: Hash of live runs (see `dagnb.runtime.store`).
@@ -21,8 +22,8 @@ class Presence:
     def __init__(self, wire: Wire, slots: Slots) -> None:
         self.wire = wire
         self.slots = slots
-        #: kernel → the context that it uses.
-        self.users: dict[str, str] = {}
+        #: kernel → the contexts that it uses: several where its workers differ in size.
+        self.users: dict[str, frozenset[str]] = {}
         #: Kernels seen at the last look.
         self.present: set[str] = set()
         #: Kernels that were connected when Redis died: an idle one comes back only when it has something to say.
@@ -63,7 +64,7 @@ class Presence:
         """The contexts that nobody has used for `patience` seconds, and whether we have been alone as long."""
         kernels, runs = self.kernels(), self.runs()
         self.slots.forget(runs)
-        used = self.contexts_of_runs() | {self.users[kernel] for kernel in kernels if kernel in self.users}
+        used = self.contexts_of_runs().union(*(self.users[kernel] for kernel in kernels if kernel in self.users))
         for key in used:
             self.unused.pop(key, None)
         stale = {key for key in self.slots.contexts.keys() - used if now - self.unused.setdefault(key, now) >= patience}

@@ -7,10 +7,10 @@ from contextlib import suppress
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
-from dagnb.errors import TaskError, WorkerLostError
+from dagnb.errors import TaskError, WorkerLostError, WorkerMemoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .failures import TaskFailure
     from .run import Run
@@ -102,8 +102,9 @@ def _indent(text: str) -> str:
 
 def _guess(failure: TaskFailure) -> BaseException:
     """An exception of the same builtin type, for one that could not travel; else a plain TaskError."""
-    if failure.type == WorkerLostError.__name__:
-        return WorkerLostError(failure.message)
+    for kind in (WorkerLostError, WorkerMemoryError):
+        if failure.type == kind.__name__:
+            return kind(failure.message)
     found = getattr(builtins, failure.type, None)
     if isinstance(found, type) and issubclass(found, Exception):
         with suppress(TypeError):  # UnicodeDecodeError and its like want more than a text
@@ -116,12 +117,20 @@ def _like(original: BaseException, failure: TaskFailure) -> TaskError:
     kind = joined(type(original))
     try:
         known = original.__reduce__()[1] if isinstance(original, OSError) else original.args  # with the file's name
-        error = kind.__new__(kind, *known)
+        error = _blank(kind, known)
         error.args = original.args
         error.__dict__.update(vars(original))
     except Exception:  # noqa: BLE001 -- a user's class may refuse in any way; the plain one always works
         error = joined(TaskError)(failure.message)
     return error
+
+
+def _blank(kind: type[TaskError], arguments: Iterable[Any]) -> TaskError:
+    """An instance that was never initialised."""
+    try:
+        return kind.__new__(kind, *arguments)
+    except TypeError:  # of the builtin types, MemoryError's own `__new__` refuses classes that have another base first
+        return BaseException.__new__(kind, *arguments)
 
 
 def _text(self: TaskError) -> str:

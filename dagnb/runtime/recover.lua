@@ -50,7 +50,11 @@ end
 flush(shared, run .. 'q')
 flush(here, run .. 'q' .. slot)
 call('DEL', own)
-if #ARGV[3] > 0 then -- the successor reports it as failed, with everything that needs it
+local killed = #ARGV[3] > 0
+if killed and string.sub(call('HGET', run .. 'way', ARGV[3]) or '', 1, 1) == 'd' then
+  killed = call('HSETNX', run .. 'won', ARGV[3], slot) == 1 -- another copy may have been first: then nothing has failed
+end
+if killed then -- the successor reports it as failed, with everything that needs it
   call('HSET', run .. 'err', ARGV[3], ARGV[4])
   call('LPUSH', run .. 'q' .. slot, 'F' .. ARGV[3])
 end

@@ -1,10 +1,12 @@
 """What kernels ask of the supervisor, and how: signed JSON on a Redis list, the answer on a list of its own.
 
-    ensure {context, workers, reply}   → {"slots": [int]}     workers that are up
-    cancel {run, grace}                                       interrupt what runs of it, kill after `grace` seconds
-    status {reply}                     → see `Supervisor.status`
-    stop {reply}                       → {}                   end workers, Redis and supervisor
+    ensure {context, workers, sizes, reply} → {"slots": [int]}  workers that are up; elastic ones may come later.
+                                                                `sizes`: `Resources` of each, where any has limits
+    cancel {run, grace}                       interrupt what runs of it, kill after `grace` seconds
+    status {reply}                          → see `Supervisor.status`
+    stop {reply}                            → {}                end workers, Redis and supervisor
 
+An empty request asks for nothing: it makes the supervisor listen anew (`dagnb.runtime.ear`).
 Every request may be repeated: a kernel asks again when Redis or the supervisor was restarted in between.
 """
 

@@ -23,6 +23,7 @@ from dagnb.errors import (
 )
 from dagnb.graph.graph import TaskRef
 from dagnb.planning.cluster import Cluster
+from dagnb.planning.fit import check_fit
 from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
 
 from .failures import TaskFailure, TaskLog, read_failure, whole_run
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dagnb.graph.graph import TaskGraph
+    from dagnb.planning.analysis import Analysis
+    from dagnb.planning.cost import Costs
+    from dagnb.planning.estimator import Estimates
     from dagnb.planning.plan import Plan
     from dagnb.trace.timeline import Timeline
 
@@ -70,12 +74,14 @@ def start(
     keep: frozenset[int] = frozenset(),
     sources: Mapping[str, str] | None = None,
     single: bool = False,
+    acted: bool = False,
 ) -> Run:
     """Hand a graph and its plan to the workers.
 
     keep      tasks whose values shall outlive the run, beside `graph.kept`
     sources   texts of notebook cells by file name, for tracebacks
     single    a round trip for every task: measures coordination, never faster
+    acted     its tasks only sleep: nothing is to be learned from them
 
     Raises PlanError for a plan that is not for this graph, PickleError for what cannot travel, StoreError.
     """
@@ -84,15 +90,32 @@ def start(
         msg = f"the plan is not for this graph: {graph.name} was changed after it was made.\n  Plan it again."
         raise PlanError(msg)
     run = Run(_new_id(), graph, plan, Hub.of(pool), submitted, graph.kept | keep)
+    run.acted = acted
     if len(graph):
+        check_fit(plan, graph, run.cluster)
         package = pack(graph, plan, sources or {}, kept=run.kept, single=single)
-        run.slots = pool.ensure(max(1, len(plan.workers)))
-        about = {"dag": graph.name, "tasks": len(graph), "planner": plan.planner}
+        run.slots = pool.ensure(run.cluster)
+        about: dict[str, Any] = {"dag": graph.name, "tasks": len(graph), "planner": plan.planner}
+        if run.cluster.elastic and (ahead := prewarmed(plan)):
+            about["prewarm"] = ahead
         run.hub.store.submit(run.id, package, run.slots, about, submitted)
         run.hub.store.keep_plan(run.id, plan.to_json())  # while the workers begin
     else:
         run.ending = Ending(RunState.DONE, 0.0)
     return run
+
+
+def prewarmed(plan: Plan) -> list[tuple[int, float]]:
+    """(position of a worker, seconds after submission at which the plan wants it started), the earliest of each."""
+    columns = plan.columns
+    position = {worker: i for i, worker in enumerate(plan.workers)}
+    found: dict[int, float] = {}
+    for task, note in columns.notes.items():
+        seat = int(columns.worker[task])
+        if note.prewarm is not None and seat >= 0:
+            at = position[columns.ids[seat]]
+            found[at] = min(found.get(at, note.prewarm), note.prewarm)
+    return sorted(found.items())
 
 
 def _new_id() -> str:
@@ -108,6 +131,8 @@ class Run:
         self._plan = plan
         self.submitted, self.kept = submitted, kept
         self.params: dict[str, Any] = {}
+        self.acted = False
+        self._estimates: Estimates | None = None
         self.slots: tuple[int, ...] = ()
         self.ending: Ending | None = None
         self.client_makespan: float | None = None
@@ -122,12 +147,46 @@ class Run:
     def plan(self) -> Plan:
         """The plan that the workers obey, with its simulated figures; simulated now if nobody had looked before."""
         if self._plan.timeline is None:
-            from dagnb.planning.estimator import estimate
             from dagnb.planning.simulator import complete
 
-            cluster = Cluster.local(max(1, len(self._plan.workers)))
-            self._plan = complete(self._plan, self.graph, cluster, estimate(self.graph))
+            self._plan = complete(self._plan, self.graph, self.cluster, self.estimates)
         return self._plan
+
+    @property
+    def cluster(self) -> Cluster:
+        """The workers that it was planned for: their numbers in events and timelines are positions in this."""
+        known = self._plan.cluster
+        if known is not None and tuple(known.index) == self._plan.workers:
+            return known
+        return Cluster.local(max(1, len(self._plan.workers)))
+
+    @property
+    def planned(self) -> Plan:
+        """The plan as it was given, with or without figures."""
+        return self._plan
+
+    @property
+    def estimates(self) -> Estimates:
+        """What the plan was made with; where nobody has said, what was declared."""
+        if self._estimates is None:
+            from dagnb.planning.estimator import estimate
+
+            self._estimates = estimate(self.graph)
+        return self._estimates
+
+    @estimates.setter
+    def estimates(self, known: Estimates | None) -> None:
+        self._estimates = known
+
+    @property
+    def told(self) -> bool:
+        """Whether all its events are here, so that `timeline` needs no store."""
+        return self._follower.closed
+
+    def worker_name(self, worker: int) -> str:
+        """The name of a worker in the plan, from its number in events and timelines."""
+        names = self._plan.workers
+        return names[worker] if 0 <= worker < len(names) else f"w{worker}"
 
     # ---- how it stands ----------------------------------------------------------------------------------------------
     @property
@@ -151,14 +210,16 @@ class Run:
     def wait(self, timeout: float | None = None) -> Run:
         """Wait for the end, or `timeout` seconds: `state` tells which it was. Ctrl-C leaves the run going."""
         limit = None if timeout is None else monotonic() + timeout
+        asked = (now() - self.submitted) * 1e-9
         while self.ending is None:
             left = 1.0 if limit is None else min(1.0, limit - monotonic())
             if left <= 0:
                 break
             self.hub.await_end(self.id, left)
             self.look()
-        if self.ending is not None and self.client_makespan is None:
-            self.client_makespan = (now() - self.submitted) * 1e-9
+        if self.ending is not None and self.client_makespan is None:  # had it ended before, the result was there then
+            heard = (now() - self.submitted) * 1e-9
+            self.client_makespan = heard if asked <= self.ending.at else self.ending.at
         return self
 
     def cancel(self) -> None:
@@ -182,6 +243,29 @@ class Run:
     def makespan(self) -> float | None:
         """Seconds from the first start to the last end on the workers; None before anything ran."""
         return self.timeline.makespan
+
+    @property
+    def costs(self) -> Costs:
+        """What it has cost so far: GB-seconds, worker-seconds, cold starts, bytes between workers."""
+        from dagnb.planning.cost import costs
+
+        return costs(self.timeline, self.cluster, self.graph)
+
+    def analysis(self) -> Analysis:
+        """Plan against actual, in numbers and in words; of a live run, of what has ended so far."""
+        from dagnb.planning.analysis import analyse
+
+        timeline, ended = self.timeline, self.ending
+        client = self.client_makespan if self.client_makespan is not None or ended is None else ended.at
+        return analyse(
+            self.graph,
+            self.plan,
+            self.cluster,
+            self.estimates,
+            timeline,
+            client_makespan=client,
+            source=self if ended is None else None,
+        )
 
     def subscribe(self, callback: Callable[[Batch], None], /) -> Callable[[], None]:
         """Every batch from the first on, then live, from a daemon thread; returns how to stop."""

@@ -29,7 +29,7 @@ def seal(secret: bytes, purpose: bytes, data: bytes) -> bytes:
     return _mac(secret, purpose, data) + data
 
 
-def unseal(secret: bytes, purpose: bytes, data: bytes) -> memoryview:
+def unseal(secret: bytes, purpose: bytes, data: bytes | memoryview) -> memoryview:
     """What was sealed, without a copy. Raises SignatureError when this secret did not seal it for this purpose."""
     view = memoryview(data)
     if len(view) < MAC or not hmac.compare_digest(view[:MAC], _mac(secret, purpose, view[MAC:])):

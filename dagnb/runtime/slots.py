@@ -6,32 +6,40 @@ A *slot* is a place for a worker; workers come and go in it. A slot belongs to o
     2. the task that its mark shows is blamed; the third death of a task makes it poison,
     3. `recover` fences the slot with a new epoch and gives back what the worker had not committed,
     4. the successor starts with that epoch, after a pause if workers keep dying without having run anything.
+
+A task that takes more memory than its worker has is blamed at once: it would kill the next one too. An elastic worker
+that had nothing to do for its `keep_alive` leaves, and comes back when there is work (`dagnb.runtime.elastic`).
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dagnb.runtime.children import Child
 from dagnb.runtime.marks import SLOTS, Mark, Marks
+from dagnb.runtime.resources import memory_reason
 from dagnb.runtime.server import tail
+from dagnb.runtime.slot import Command, Recovery, Slot, worker_command
 from dagnb.runtime.status import WorkerStatus
+from dagnb.runtime.watch import Watch, resident
 
 if TYPE_CHECKING:
     from dagnb.runtime.context import Context
     from dagnb.runtime.directory import RuntimeDir
+    from dagnb.runtime.resources import Resources
 
 #: Exit codes of a worker that was refused by the store and left as it should: nobody is to blame.
 FENCED = frozenset({17, 18})
+#: Exit codes of a worker that had nothing to do for long enough, and of one whose task left it no memory to go on with
+#: (`dagnb.runtime.worker`, which the supervisor does not import).
+RESTED, EXHAUSTED = 19, 20
 #: Workers that may die in a row without having run a task, before their slot is given up.
 BROKEN_AFTER = 5
 #: Seconds after which a worker counts as well started.
@@ -42,65 +50,6 @@ KILLED_AFTER = 50
 FIRST_PAUSE = 0.02
 #: Seconds between a polite and a forced end.
 GRACE = 1.0
-
-MAIN = str(Path(__file__).resolve().parents[1] / "__main__.py")
-
-
-class Recovery(Protocol):
-    """The part of the store that the life of workers needs."""
-
-    def recover(self, run_id: str | None, slot: int, epoch: int, poison: int | None, reason: str, /) -> int:
-        """Fence the slot and give back what its worker had not committed; the number of tasks."""
-        ...
-
-    def fail(self, run: str, reason: str, /) -> bool:
-        """End a run now, as failed; False when it had ended before."""
-        ...
-
-
-#: (slot, epoch, runtime directory) → the command of a worker.
-Command = Callable[[int, int, Path], list[str]]
-
-
-def worker_command(slot: int, epoch: int, directory: Path) -> list[str]:
-    """The program of a worker. -P: what lies in its working directory must not shadow the standard library."""
-    options = ["--slot", str(slot), "--epoch", str(epoch), "--dir", str(directory)]
-    return [sys.executable, "-P", MAIN, "worker", *options]
-
-
-@dataclass(slots=True)
-class Slot:
-    """A place for a worker."""
-
-    number: int
-    context: str
-    epoch: int = 0
-    child: Child | None = None
-    #: Read end of the pipe on which the worker says that it is up; -1 once it has, or never will.
-    ready: int = -1
-    #: Has its worker said that it is there?
-    up: bool = False
-    #: When its worker was started, in seconds of the monotonic clock.
-    since: float = 0.0
-    #: Workers in a row that ended soon, without having run a task.
-    failures: int = 0
-    #: When to start again, in seconds of the monotonic clock; 0: not waiting.
-    again: float = 0.0
-    #: When to kill what should have ended by itself; 0: nothing is to be killed.
-    deadline: float = 0.0
-    #: Why it was given up.
-    broken: str = ""
-    #: It is to end and not to be replaced.
-    stopping: bool = False
-
-    @property
-    def state(self) -> str:
-        """One word for `status`."""
-        if self.broken:
-            return "broken"
-        if self.child is None:
-            return "waiting" if self.again else "stopped"
-        return "up" if self.up else "starting"
 
 
 @dataclass(slots=True)
@@ -122,14 +71,22 @@ class Slots:
     #: Runs whose workers are being killed on purpose.
     cancelled: set[str] = field(default_factory=set)
     deaths: int = 0
+    watch: Watch = field(init=False)
     _epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self, self.marks)
+
+    def resources(self, slot: Slot) -> Resources:
+        """What the worker of a slot may use."""
+        return self.contexts[slot.context].resources
 
     def of(self, context: str) -> list[Slot]:
         """The slots of a context, lowest first."""
         return [slot for _, slot in sorted(self.slots.items()) if slot.context == context]
 
     def ensure(self, context: Context, workers: int) -> tuple[list[Slot], bool]:
-        """The slots for so many workers, all started, and whether slots are new.
+        """The slots for so many workers, and whether slots are new. All are started, but elastic ones.
 
         Raises OSError when a worker cannot be started at all, RuntimeError when there is no room for another slot.
         """
@@ -151,9 +108,14 @@ class Slots:
                 self.bury(slot, slot.child)
             if slot.child is None and (slot.broken or not slot.again):
                 slot.broken, slot.failures = "", 0
-                self.fence(slot)
-                self.spawn(slot)
+                if not context.resources.elastic:
+                    self.launch(slot)
         return chosen, new
+
+    def launch(self, slot: Slot) -> None:
+        """A worker for a slot that has none. Raises OSError when it cannot be started at all."""
+        self.fence(slot)
+        self.spawn(slot)
 
     def adopt(self, key: str, context: Context, numbers: list[int]) -> None:
         """Take up the slots of a predecessor, without workers."""
@@ -162,25 +124,28 @@ class Slots:
             self.slots[number] = Slot(number, key)
             self.marks.clear(number)
 
-    def fence(self, slot: Slot, poison: int | None = None, reason: str = "") -> int:
+    def fence(self, slot: Slot, poison: int | None = None, reason: str = "", *kind: str) -> int:
         """A new epoch for the slot: whoever had the old one is refused from now on. Tasks that were given back."""
         self._epoch = max(time.time_ns(), self._epoch + 1)  # unique also after the store went back in time
         slot.epoch = self._epoch
-        return self.recovery.recover(None, slot.number, slot.epoch, poison, reason)
+        return self.recovery.recover(None, slot.number, slot.epoch, poison, reason, *kind)
 
     def spawn(self, slot: Slot) -> None:
         """Start a worker in the slot. Raises OSError when the program or the context's directory is not there."""
         context = self.contexts[slot.context]
         output = self.directory.worker_log(slot.number)
         output.unlink(missing_ok=True)
+        slot.processors = self.processors_for(slot)
         reading, writing = os.pipe()
+        said = {"DAGNB_READY": str(writing), "DAGNB_LAUNCHED": str(time.perf_counter_ns())}
         try:
             slot.child = Child.start(
                 self.command(slot.number, slot.epoch, self.directory.path),
                 output=output,
                 cwd=context.cwd,
-                environ=context.worker_environ() | {"DAGNB_READY": str(writing)},
+                environ=context.worker_environ() | said,
                 keep=(writing,),
+                processors=slot.processors,
             )
         except OSError:
             os.close(reading)
@@ -188,12 +153,26 @@ class Slots:
         finally:
             os.close(writing)
         slot.ready, slot.up, slot.since, slot.again = reading, False, time.monotonic(), 0.0
+        slot.peak = slot.bare = 0
+
+    def processors_for(self, slot: Slot) -> frozenset[int]:
+        """The processors that a sized worker gets: those that the fewest others are bound to, the lowest first."""
+        cpus = self.resources(slot).cpus
+        if cpus is None or not hasattr(os, "sched_getaffinity"):
+            return frozenset()
+        load = Counter(dict.fromkeys(os.sched_getaffinity(0), 0))
+        for other in self.slots.values():
+            if other.child is not None and other is not slot:
+                load.update(other.processors & load.keys())
+        return frozenset(sorted(load, key=lambda processor: (load[processor], processor))[:cpus])
 
     def heard(self, slot: Slot) -> None:
         """The pipe of a starting worker has something to read: it is up, or it has ended without a word."""
         slot.up = bool(os.read(slot.ready, 1))
         os.close(slot.ready)
         slot.ready = -1
+        if slot.up and slot.child is not None and self.resources(slot).memory is not None:
+            slot.bare = resident(slot.child.pid)
 
     def starting(self) -> Iterator[Slot]:
         """Slots whose worker has not said yet that it is up."""
@@ -212,28 +191,32 @@ class Slots:
         if slot.ready >= 0:
             self.heard(slot)
         slot.child, slot.up, slot.deadline = None, False, 0.0
-        self.deaths += 1
-        excused = slot.stopping or child.exit_code in FENCED or mark.run in self.cancelled
-        poison, reason = (None, "") if excused else self.charge(mark, child)
-        back = self.fence(slot, poison, reason)
+        rested = child.exit_code == RESTED
+        self.deaths += not rested
+        excused = slot.stopping or rested or child.exit_code in FENCED or mark.run in self.cancelled
+        back = self.fence(slot, *(() if excused else self.charge(slot, mark, child)))
         words = f"{child.ending()}; task {mark.task}, {max(back, 0)} given back"
         self.log(f"worker {slot.number} (pid {child.pid}) ended: {words}")
-        if slot.stopping:
-            slot.stopping = False
+        if slot.stopping or rested:
+            slot.stopping, slot.failures = False, 0
         elif excused or mark.task is not None:
             slot.failures = 0
             self.respawn(slot)
         else:
             self.fail(slot, child)
 
-    def charge(self, mark: Mark, child: Child) -> tuple[int | None, str]:
-        """Blame the task that ran; it and the reason once it has killed too many workers."""
+    def charge(self, slot: Slot, mark: Mark, child: Child) -> tuple[int, str] | tuple[int, str, str] | tuple[()]:
+        """Blame the task that ran; what `fence` is to be told once it must not be run again."""
         if mark.task is None:
-            return None, ""
+            return ()
+        limit = self.resources(slot).memory
+        if limit is not None and (slot.peak or child.exit_code == EXHAUSTED):
+            self.blame.pop((mark.run, mark.task), None)
+            return mark.task, memory_reason(limit, slot.peak or limit), "WorkerMemoryError"
         self.blame[mark.run, mark.task] += 1
         dead = self.blame[mark.run, mark.task]
         if dead < self.max_deaths:
-            return None, ""
+            return ()
         del self.blame[mark.run, mark.task]
         return mark.task, f"{dead} worker{'s' if dead > 1 else ''} died running it ({child.ending()})"
 
@@ -287,6 +270,14 @@ class Slots:
             if slot.again and now >= slot.again:
                 slot.again = 0.0
                 self.respawn(slot)
+        self.watch.tick(now)
+
+    def summon(self, slot: Slot) -> None:
+        """Start the worker of an elastic slot, unless it is there or about to come."""
+        if slot.child is not None or slot.again or slot.broken:
+            return
+        self.fence(slot)
+        self.respawn(slot)
 
     def expire(self, slot: Slot) -> None:
         """The grace is over: kill, unless the worker has left the cancelled run meanwhile."""
@@ -298,7 +289,7 @@ class Slots:
     def due(self) -> float:
         """The next moment at which `tick` has something to do; infinity when there is none."""
         times = [t for slot in self.slots.values() for t in (slot.deadline, slot.again) if t]
-        return min(times, default=float("inf"))
+        return min([*times, self.watch.next])
 
     def forget(self, live: Mapping[str, object] | set[str]) -> None:
         """Drop what is remembered of runs that have ended; a cancelled one ends before its workers have left it."""
@@ -319,6 +310,8 @@ class Slots:
                 run=mark.run if mark.task is not None else None,
                 task=mark.task,
                 broken=slot.broken,
+                size=str(self.resources(slot)),
+                processors=tuple(sorted(slot.processors)) if slot.child else (),
             )
 
     def end(self) -> None:

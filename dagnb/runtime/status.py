@@ -8,7 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One worker process: `state` is up, starting, waiting (to be started again), stopped or broken."""
+    """One worker process: `state` is up, starting, waiting (to be started again), stopped or broken.
+
+    size         what it is held to ("2 cpus, 512 MB", "elastic"); empty where nothing is
+    processors   that it is bound to; none: not bound
+    """
 
     slot: int
     pid: int | None
@@ -18,6 +22,8 @@ class WorkerStatus:
     run: str | None
     task: int | None
     broken: str
+    size: str = ""
+    processors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class PoolStatus:
     @classmethod
     def from_dict(cls, found: dict[str, Any]) -> PoolStatus:
         """What `to_dict` gave, after its way through JSON."""
-        workers = tuple(WorkerStatus(**worker) for worker in found["workers"])
+        workers = tuple(
+            WorkerStatus(**worker | {"processors": tuple(worker["processors"])}) for worker in found["workers"]
+        )
         names = {"kernels": tuple(found["kernels"]), "runs": tuple(found["runs"])}
         return cls(**found | names | {"redis": RedisStatus(**found["redis"]), "workers": workers})

@@ -93,10 +93,11 @@ class Store:
         ]
         if package.places:
             commands.append(("SET", prefix + "place", _slots_of(package.places, slots)))
-        for position, roots in package.named_roots.items():
-            commands += [
-                ("RPUSH", f"{prefix}q{slots[position]}", *roots[i : i + 1000]) for i in range(0, len(roots), 1000)
-            ]
+        for task, way in package.annotated.ways(slots).items():
+            commands.append(("HSET", prefix + "way", task, way))
+        queues = [(f"q{slots[position]}", roots) for position, roots in package.named_roots.items()]
+        for queue, roots in (*queues, ("q", package.queued)):
+            commands += [("RPUSH", prefix + queue, *roots[i : i + 1000]) for i in range(0, len(roots), 1000)]
         for slot in slots:
             commands += [("RPUSH", TODO + str(slot), run), ("RPUSH", inbox(slot), f"S{run}")]
         commands.append(("EXEC",))
@@ -160,14 +161,28 @@ class Store:
     def _end(self, run: str, state: str, reason: str) -> bool:
         return bool(self._call("EVAL", END, 2, run_prefix(run), DAGNB, run, state, reason, now()) == 1)
 
-    def recover(self, _run: str | None, slot: int, epoch: int, poison: int | None, reason: str) -> int:
+    def recover(
+        self,
+        _run: str | None,
+        slot: int,
+        epoch: int,
+        poison: int | None,
+        reason: str,
+        kind: str = "WorkerLostError",
+    ) -> int:
         """Fence the dead worker of a slot; what it had not committed goes back. `poison` fails, for `reason`.
 
-        Returns how many tasks went back, -1 when this was done before.
+        `kind` is the class of its error. Returns how many tasks went back, -1 when this was done before.
         """
-        error = lost(reason, 1) if poison is not None else ""
+        error = lost(reason, 1, kind, self._position(slot)) if poison is not None else ""
         task = "" if poison is None else poison
         return int(self._call("EVAL", _RECOVER, 1, DAGNB, slot, epoch, task, error))
+
+    def _position(self, slot: int) -> int | None:
+        """Which worker of its run a slot is."""
+        run = self._call("HGET", DAGNB + "ws", f"r{slot}")
+        facts = self.facts(run.decode()) if run else None
+        return facts.slots.index(slot) if facts is not None and slot in facts.slots else None
 
     # ---- what stays -------------------------------------------------------------------------------------------------
     def kept(self, run: str, task: int) -> tuple[bool, Any]:

@@ -1,7 +1,8 @@
 """The detached owner of Redis and the workers: one per user, interpreter and protocol. Kernels come and go and attach.
 
-One thread, one loop. It waits for four things: a signal (a child has ended, we are to end), a request of a kernel, a
-worker that says it is up, and the next moment at which something is due. It holds the flock `lock` as long as it lives,
+One thread, one loop. It waits for five things: a signal (a child has ended, we are to end), a request of a kernel, a
+worker that says it is up, a word for a worker that is not there (`dagnb.runtime.elastic`), and the next moment at which
+something is due. It holds the flock `lock` as long as it lives,
 and what it starts dies with it. Without kernel and run it ends after `idle_timeout` and leaves an empty directory.
 """
 
@@ -13,26 +14,29 @@ import select
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
-import hiredis
-
 from dagnb.errors import DagnbError, StoreError
 from dagnb.runtime import requests
 from dagnb.runtime.context import Context
 from dagnb.runtime.directory import RuntimeDir, take
+from dagnb.runtime.ear import Ear
+from dagnb.runtime.elastic import Elastic
 from dagnb.runtime.keeper import OWNER, Keeper
 from dagnb.runtime.marks import Marks
 from dagnb.runtime.presence import Presence
+from dagnb.runtime.resources import PLAIN, Resources
 from dagnb.runtime.serialize import seal, unseal
-from dagnb.runtime.slots import Command, Recovery, Slot, Slots, worker_command
+from dagnb.runtime.slot import Command, Recovery, Slot, worker_command
+from dagnb.runtime.slots import Slots
 from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.store import Store
-from dagnb.runtime.wire import LOST, Wire
+from dagnb.runtime.wire import Wire
 from dagnb.settings import PROTOCOL, Settings
 
 if TYPE_CHECKING:
@@ -64,9 +68,10 @@ class Supervisor:
     lock: int
     secret: bytes
     calls: Wire
-    inbox: Wire
+    ear: Ear
     slots: Slots
     presence: Presence
+    elastic: Elastic
 
     def __init__(
         self, directory: RuntimeDir, settings: Settings, open_recovery: OpenRecovery, command: Command = worker_command
@@ -95,7 +100,6 @@ class Supervisor:
         self.secret = self.directory.make_secret()
         self.redis.start()
         self.calls = self.redis.connect("supervisor")
-        self.inbox = self.redis.connect("supervisor-requests")
         self.redis.claim(self.calls)
         self.slots = Slots(
             directory=self.directory,
@@ -107,9 +111,11 @@ class Supervisor:
             stranded=self._strand,
         )
         self.presence = Presence(self.calls, self.slots)
+        self.elastic = Elastic(self.calls, self.slots, self.presence)
+        self.ear = Ear(self.redis.connect("supervisor-requests"), self.calls, self.elastic.inboxes)
         self.redis.died, self.redis.back = self.presence.redis_died, self._write_state
         self._resume()
-        self._listen()
+        self.ear.listen()
         self._write_state()
         return True
 
@@ -137,8 +143,9 @@ class Supervisor:
         live = self.presence.contexts_of_runs()
         for slot in self.slots.slots.values():
             self.slots.fence(slot)
-            if slot.context in live:
+            if slot.context in live and not self.slots.resources(slot).elastic:
                 self.slots.respawn(slot)
+        self.elastic.worry()
         if self.slots.slots:
             log(f"took up {len(self.slots.slots)} slots of a predecessor; contexts with a live run: {len(live)}")
 
@@ -162,6 +169,8 @@ class Supervisor:
             self._wait()
             now = time.monotonic()
             self.slots.tick(now)
+            self.elastic.tick(now)
+            self.ear.turn()
             self._settle()
             if now >= self.next_look:
                 self._look(now)
@@ -169,11 +178,11 @@ class Supervisor:
     def _wait(self) -> None:
         """Sleep until something happens, and do it."""
         poll = select.poll()
-        inbox = self.inbox.socket.fileno()
+        inbox = self.ear.descriptor
         starting = {slot.ready: slot for slot in self.slots.starting()}
         for descriptor in (self.woken, inbox, *starting):
             poll.register(descriptor, select.POLLIN)
-        pause = max(0.0, min(self.next_look, self.slots.due()) - time.monotonic())
+        pause = max(0.0, min(self.next_look, self.slots.due(), self.elastic.next) - time.monotonic())
         ready = {descriptor for descriptor, _ in poll.poll(int(pause * 1000) + 1)}
         for descriptor in ready & starting.keys():
             self.slots.heard(starting[descriptor])
@@ -188,6 +197,7 @@ class Supervisor:
                 pass
         self.redis.revive()
         self.slots.reap()
+        self.elastic.worry()
 
     def _strand(self, slot: Slot) -> None:
         """A slot was given up. A run that cannot end without it is ended with the reason: nobody waits for ever.
@@ -224,28 +234,15 @@ class Supervisor:
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
-        """Ask Redis for the next request; the answer is awaited in the loop."""
-        while True:
-            try:
-                self.inbox.send([("BLPOP", requests.LIST, 0)])
-            except LOST:
-                self.inbox.close()
-                self.inbox.connect()
-            else:
-                return
-
     def _request(self) -> None:
-        """One request has come, or the connection is gone."""
-        try:
-            data = self.inbox.read()[1]
-        except (*LOST, hiredis.ReplyError):
-            self.inbox.close()
-            self.inbox.connect()
-        else:
-            self._obey(data)
+        """Something was said, or the connection is gone."""
+        key, word = self.ear.heard()
+        if key != requests.LIST:
+            self.elastic.heard(key, word)
+        elif word:
+            self._obey(word)
         if not self.leaving:
-            self._listen()
+            self.ear.listen()
 
     def _obey(self, data: bytes) -> None:
         """Do what was asked; whatever is wrong with it, we go on: we own the runs of others."""
@@ -279,16 +276,26 @@ class Supervisor:
                 )
 
     def _ensure(self, fields: dict[str, Any], reply: str) -> None:
+        """Have workers of these sizes; the answer waits for those that are started now."""
         context = Context.from_json(fields["context"])
-        chosen, new = self.slots.ensure(context, int(fields["workers"]))
-        if new:
-            numbers = [slot.number for slot in self.slots.of(context.key)]
-            stored = json.dumps({"context": context.to_json(), "slots": numbers})
-            self.calls.call("HSET", CONTEXTS, context.key, seal(self.secret, CONTEXT, stored.encode()))
+        sizes = [Resources.from_dict(size) for size in fields.get("sizes", ())] or [PLAIN] * int(fields["workers"])
+        chosen: dict[Resources, list[Slot]] = {}
+        for size, workers in Counter(sizes).items():
+            place = context.sized(size)
+            chosen[size], new = self.slots.ensure(place, workers)
+            if new:
+                self._remember(place)
         if "kernel" in fields:
-            self.presence.users[fields["kernel"]] = context.key
-        self.waiting.append(Waiting(reply, chosen))
+            self.presence.users[fields["kernel"]] = frozenset(context.sized(size).key for size in chosen)
+        taken = {size: iter(slots) for size, slots in chosen.items()}
+        self.waiting.append(Waiting(reply, [next(taken[size]) for size in sizes]))
         self._settle()
+
+    def _remember(self, context: Context) -> None:
+        """Store a context and its slots for a successor."""
+        numbers = [slot.number for slot in self.slots.of(context.key)]
+        stored = json.dumps({"context": context.to_json(), "slots": numbers})
+        self.calls.call("HSET", CONTEXTS, context.key, seal(self.secret, CONTEXT, stored.encode()))
 
     def _settle(self) -> None:
         """Answer the kernels whose workers are all up, or will never be."""
@@ -296,7 +303,7 @@ class Supervisor:
             broken = next((slot.broken for slot in waiting.slots if slot.broken), "")
             if broken:
                 self._refuse(waiting.reply, f"the workers do not start: {broken}")
-            elif all(slot.up for slot in waiting.slots):
+            elif all(slot.up or self.slots.resources(slot).elastic for slot in waiting.slots):
                 self._answer(waiting.reply, {"slots": [slot.number for slot in waiting.slots]})
             else:
                 continue

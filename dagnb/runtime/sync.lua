@@ -12,12 +12,16 @@
 -- 14 payload keys that this commit refers to, comma separated
 -- 15 decrements     16 surplus ready tasks   17 tasks with a committed value   18 blobs   19 kept values
 -- 20 notes          21 skipped tasks
--- 22.. decrements × 4 (BITFIELD words), surplus, values × 2 (task, blob), blobs × 2 (name, bytes),
+-- 22 "" in a run without copies and groups, else "-", or "b7": task 7 of several copies begins, or "c7": this commit
+--    is that of a copy of task 7 and of nothing else; "c7*": and its value stayed in this worker
+-- 23 packed events instead of 8, if another copy was first
+-- 24 values that some slot wants early: "slot task:blob", comma separated
+-- 25.. decrements × 4 (BITFIELD words), surplus, values × 2 (task, blob), blobs × 2 (name, bytes),
 --      kept × 2 (task, bytes), notes × 3 ("err" or "log", task, JSON), skipped
 --
 -- answer {"F"} fenced: declared dead; {"G"} gap: Redis has lost requests of this worker; else
 --        {"rootstart rootcount idle finished active ids|blobs", blob bytes …}
--- Key table: dagnb/runtime/store.py. Protocol: ARCHITECTURE.md, "Sync and recover".
+-- Key table: dagnb/runtime/keys.py. Protocol: ARCHITECTURE.md, "Sync and recover".
 
 local run, dagnb = KEYS[1], KEYS[2]
 local slot, ws = ARGV[1], KEYS[2] .. 'ws'
@@ -48,12 +52,31 @@ local function close(line)
   call('HSET', ws, 's' .. slot, ARGV[3], 'a' .. slot, line, 'r' .. slot, ARGV[4])
   return answer(line)
 end
-if call('HGET', run .. 'meta', 'state') ~= 'running' then return close('0 0 0 1 0 |') end
+if call('HGET', run .. 'meta', 'state') ~= 'running' then
+  for key in string.gmatch(ARGV[14], '[^,]+') do -- nobody will ask for these any more
+    if string.sub(key, #run + 1, #run + 1) == 'p' then call('UNLINK', key, run .. 'pay') end
+  end
+  return close('0 0 0 1 0 |')
+end
 
 call('HSET', ws, 's' .. slot, ARGV[3], 'r' .. slot, ARGV[4]) -- first write: out of memory refuses all or nothing
-local at = 22
+local at = 25
+local annotated = #ARGV[22] > 0
+local second = false -- another copy of this task was first: what this one has done changes nothing
+local events = ARGV[8]
+if #ARGV[22] > 1 then
+  local id = string.match(ARGV[22], '%d+')
+  local kind = string.sub(ARGV[22], 1, 1)
+  local first
+  if kind == 'c' then first = call('HSETNX', run .. 'won', id, slot .. string.match(ARGV[22], '%*?$')) == 1
+  else first = call('HEXISTS', run .. 'won', id) == 0 end
+  if not first then
+    events = ARGV[23]
+    second = kind == 'c'
+  end
+end
 local function take(count, width, command, key)
-  for i = 0, count - 1, CHUNK do
+  for i = 0, second and -1 or count - 1, CHUNK do
     local last = math.min(i + CHUNK, count)
     call(command, key, unpack(ARGV, at + i * width, at + last * width - 1))
   end
@@ -65,8 +88,38 @@ local want = tonumber(ARGV[5])
 local prefetch = 0
 if want < 0 then prefetch = -want; want = 0 end
 local mine, free, woken = {}, {}, {}
-local function place(id, to)
-  if to >= 0 and tostring(to) ~= slot then
+local function seated(id, group) -- whether this slot may have a task of a group: who takes the first gets all
+  local seat = call('HGET', run .. 'seat', group)
+  if not seat or seat == slot then
+    if not seat then call('HSET', run .. 'seat', group, slot) end
+    return true
+  end
+  call('RPUSH', run .. 'q' .. seat, id)
+  woken[tonumber(seat)] = true
+  return false
+end
+local function admit(id) -- whether a task of the queues, about which there is more to know, may be claimed here
+  local way = call('HGET', run .. 'way', id)
+  if not way then return true end
+  if string.sub(way, 1, 1) == 'g' then return seated(id, string.sub(way, 2)) end
+  local won = call('HGET', run .. 'won', id)
+  return not won or string.sub(won, -1) == '*' -- a copy that nobody needs is dropped
+end
+local place
+function place(id, to)
+  if to == -2 then
+    local way = call('HGET', run .. 'way', id)
+    if string.sub(way, 1, 1) == 'g' then
+      local seat = call('HGET', run .. 'seat', string.sub(way, 2))
+      if seat then place(id, tonumber(seat))
+      elseif #mine < want and seated(id, string.sub(way, 2)) then mine[#mine + 1] = id
+      else free[#free + 1] = id end
+    else
+      for copy in string.gmatch(string.sub(way, 2), '[^,]+') do
+        if copy == '-1' then free[#free + 1] = id else place(id, tonumber(copy)) end
+      end
+    end
+  elseif to >= 0 and tostring(to) ~= slot then
     call('RPUSH', run .. 'q' .. to, id)
     woken[to] = true
   elseif to >= 0 then
@@ -75,7 +128,7 @@ local function place(id, to)
   else free[#free + 1] = id end
 end
 local decrements = tonumber(ARGV[15])
-for i = 0, decrements - 1, CHUNK do
+for i = 0, second and -1 or decrements - 1, CHUNK do
   local last = math.min(i + CHUNK, decrements)
   local left = call('BITFIELD', run .. 'cnt', unpack(ARGV, at + i * 4, at + last * 4 - 1))
   for j = 1, #left do
@@ -87,7 +140,7 @@ for i = 0, decrements - 1, CHUNK do
   end
 end
 at = at + decrements * 4
-if decrements > 0 then call('SADD', run .. 'act', 'x') end -- from now on nobody may believe to be alone
+if decrements > 0 and not second then call('SADD', run .. 'act', 'x') end -- from now on nobody may believe to be alone
 for i = 1, tonumber(ARGV[16]) do free[#free + 1] = ARGV[at + i - 1] end
 at = at + tonumber(ARGV[16])
 for i = 1, #free, CHUNK do call('RPUSH', run .. 'q', unpack(free, i, math.min(i + CHUNK - 1, #free))) end
@@ -96,11 +149,11 @@ take(tonumber(ARGV[17]), 2, 'HSET', run .. 'loc')
 take(tonumber(ARGV[18]), 2, 'HSET', run .. 'blob')
 take(tonumber(ARGV[19]), 2, 'HSET', run .. 'keep')
 for _ = 1, tonumber(ARGV[20]) do
-  call('HSET', run .. ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  if not second then call('HSET', run .. ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
   at = at + 3
 end
-local finished = tonumber(ARGV[6])
-local skipped = tonumber(ARGV[21])
+local finished = second and 0 or tonumber(ARGV[6])
+local skipped = second and 0 or tonumber(ARGV[21])
 for i = 0, skipped - 1, CHUNK do -- several workers may skip the same task: only the first counts
   finished = finished + call('SADD', run .. 'skip', unpack(ARGV, at + i, at + math.min(i + CHUNK, skipped) - 1))
 end
@@ -109,10 +162,12 @@ if #ARGV[7] > 0 then
   call('DEL', own)
   if #ARGV[7] > 1 then call('RPUSH', own, ARGV[7]) end
 end
-for key in string.gmatch(ARGV[14], '[^,]+') do -- those of kept values (k…) outlive the run
-  if string.sub(key, #run + 1, #run + 1) == 'p' then call('RPUSH', run .. 'pay', key) end
+if second then
+  for key in string.gmatch(ARGV[14], '[^,]+') do call('UNLINK', key) end
+else
+  for to, notice in string.gmatch(ARGV[24], '(%d+) ([^,]+)') do call('RPUSH', run .. 'pre' .. to, notice) end
 end
-if #ARGV[8] > 0 then call('XADD', run .. 'ev', '*', 'e', ARGV[8]) end
+if #events > 0 then call('XADD', run .. 'ev', '*', 'e', events) end
 local mean = tonumber(ARGV[9])
 if mean > 0 then call('SET', run .. 'avg', ARGV[9]) else mean = -mean end
 
@@ -122,12 +177,14 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   call('HSET', run .. 'meta', 'state', ending, 'ended', ARGV[10])
   call('RPUSH', run .. 'fin', ending)
   call('HDEL', dagnb .. 'runs', ARGV[4])
-  local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay' }
+  local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay',
+    'way', 'won', 'seat' }
   for i = 1, #gone do gone[i] = run .. gone[i] end
   for _, key in ipairs(call('LRANGE', run .. 'pay', 0, -1)) do gone[#gone + 1] = key end
   for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
     gone[#gone + 1] = run .. 'q' .. s
     gone[#gone + 1] = run .. 'own' .. s
+    gone[#gone + 1] = run .. 'pre' .. s
     call('LREM', dagnb .. 'todo:' .. s, 0, ARGV[4])
     if s ~= slot then call('RPUSH', dagnb .. 'inbox:' .. s, 'W') end
   end
@@ -140,11 +197,17 @@ end
 -- claim: first what is named for me, then the queue, then the roots; never more than my share
 local workers, roots = tonumber(ARGV[11]), tonumber(ARGV[12])
 local function backlog() return call('LLEN', run .. 'q') + math.max(0, roots - tonumber(call('GET', run .. 'root') or '0')) end
-local named = math.max(want, prefetch) - #mine
-if named > 0 then
-  local got = call('LPOP', run .. 'q' .. slot, named)
-  if got then for j = 1, #got do mine[#mine + 1] = got[j] end end
+local function pull(queue, limit, share) -- from a queue until there are so many; what may not be had here goes its way
+  local got = call('LPOP', queue, math.min(limit - #mine, share))
+  while got do
+    for j = 1, #got do
+      if not annotated or admit(got[j]) then mine[#mine + 1] = got[j] end
+    end
+    got = annotated and #mine < limit and call('LPOP', queue, math.min(limit - #mine, share))
+  end
 end
+local named = math.max(want, prefetch)
+if named > #mine then pull(run .. 'q' .. slot, named, named) end
 if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
 -- a handful of tiny tasks is not worth a second worker, as long as one is at it: it owns something that is not committed.
 -- (Who merely is awake does not count: two that were woken together would each leave the work to the other, for ever.)
@@ -160,8 +223,8 @@ local first, count = 0, 0
 if #mine < want and worth then
   local waiting = call('LLEN', run .. 'q')
   if waiting > 0 then
-    local got = call('LPOP', run .. 'q', math.min(want - #mine, math.max(1, math.ceil(waiting / workers))))
-    for j = 1, #got do mine[#mine + 1] = got[j] end
+    local share = math.max(1, math.ceil(waiting / workers))
+    pull(run .. 'q', annotated and math.min(want, #mine + share) or want, share)
   end
   if #mine < want and roots > 0 then
     local cursor = tonumber(call('GET', run .. 'root') or '0')

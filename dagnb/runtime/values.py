@@ -44,7 +44,7 @@ class Encoded:
 
     __slots__ = ("data",)
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self.data = data
 
 
@@ -101,7 +101,7 @@ def _read_only(array: Any) -> Any:
 
 def encode(value: Any) -> bytes:
     """The bytes of a held value."""
-    return value.data if type(value) is Encoded else dumps(value)
+    return bytes(value.data) if type(value) is Encoded else dumps(value)
 
 
 def size_of(value: Any) -> int:
@@ -124,10 +124,15 @@ class Shelf:
         self.wire, self.secret, self.prefix, self.epoch = wire, secret, prefix, epoch
 
     def put(self, task: int, data: bytes, *, kept: int = 0) -> Remote:
-        """Write a large value. `kept`: seconds that it outlives the run, 0 for an intermediate."""
+        """Write a large value. `kept`: seconds that it outlives the run, 0 for an intermediate.
+
+        An intermediate is listed first, for the end of the run to remove: its worker may die before it commits.
+        """
         key = f"{self.prefix}{'k' if kept else 'p'}{task}.{self.epoch}"
         sealed = memoryview(seal(self.secret, key.encode(), data))
         remote = Remote(key, -(-len(sealed) // CHUNK), len(data))
+        if not kept:
+            self.wire.call("RPUSH", self.prefix + "pay", *remote.names)
         for i, name in enumerate(remote.names):
             piece = bytes(sealed[i * CHUNK : (i + 1) * CHUNK])
             self.wire.call("SET", name, piece, *(("EX", kept) if kept else ()))

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import os
 import signal
 from pathlib import Path
 from time import perf_counter_ns as now
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dagnb.trace.records import RecordKind
 
 from .compiled import Compiled
 from .conversation import Conversation
@@ -19,7 +22,7 @@ from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import NONE, Marks
 from .serialize import loads, unseal
-from .values import Shelf
+from .values import Shelf, size_of
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -28,14 +31,26 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).resolve().parent
 
 
+#: Exit codes: nothing to do for as long as an elastic worker stays; no memory left to go on with (`slots`).
+RESTED, EXHAUSTED = 19, 20
+
+
 class CancelledTask(BaseException):
     """Raised inside a task when its run is cancelled."""
 
 
 class Desk:
-    """What a worker has at hand in every run: its slot, its connections, its page of marks, its captured output."""
+    """What a worker has at hand in every run: its slot, its connections, its page of marks, its captured output.
+
+    launched    when the supervisor started this process, ns of perf_counter
+    ready       when it could begin with its first task, likewise
+    keep_alive  seconds without work after which it ends; None: it stays
+    """
 
     def __init__(self, slot: int, epoch: int, directory: Path) -> None:
+        self.launched = int(os.environ.pop("DAGNB_LAUNCHED", "0")) or now()
+        stays = os.environ.pop("DAGNB_KEEP_ALIVE", "")
+        self.keep_alive = float(stays) if stays else None
         self.slot = slot
         self.secret = (directory / "secret").read_bytes()
         address = (directory / "address").read_text()
@@ -51,6 +66,8 @@ class Desk:
         self.mark[0] = NONE
         self.next_run = ""
         self._settled = False
+        self._work = 0  # ns at work in this run, as told when it last had nothing to do
+        self.ready = self._idle_since = now()
         signal.signal(signal.SIGINT, self._interrupted)
 
     def pace(self, hashes: tuple[str, ...], unknown: int) -> list[int]:
@@ -77,20 +94,34 @@ class Desk:
         return run_prefix(run), DAGNB
 
     # ---- runs -------------------------------------------------------------------------------------------------------
-    def rest(self, run: str) -> bool:
-        """Wait for a word; True when another run is to be joined first."""
-        word = self.talk.listen(inbox(self.slot), PATIENCE)
+    def rest(self, run: str, work: int) -> bool:
+        """Wait for a word; True when another run is to be joined first. `work`: ns spent on tasks of this one."""
+        self._worked(work)
+        word = self._listen(PATIENCE)
         if word is not None and word[:1] == b"S" and word[1:].decode() != run:
             self.next_run = word[1:].decode()
             return True
         return False
+
+    def _worked(self, work: int) -> None:
+        if work != self._work:
+            self._work, self._idle_since = work, now()
+
+    def _listen(self, patience: float) -> bytes | None:
+        """The next word, or None. An elastic worker that has waited for long enough ends here: it owns nothing."""
+        if self.keep_alive is not None:
+            left = self.keep_alive - (now() - self._idle_since) * 1e-9
+            if left <= 0:
+                os._exit(RESTED)
+            patience = min(patience, max(left, 0.001))
+        return self.talk.listen(inbox(self.slot), patience)
 
     def choose(self) -> str:
         """The next run to join: what the last word said, else the oldest of this slot; empty if there is none."""
         run, self.next_run = self.next_run, ""
         if run:
             return run
-        word = self.talk.listen(inbox(self.slot), 1.0) if self._settled else None
+        word = self._listen(1.0) if self._settled else None
         self._settled = True  # a new worker looks first: its predecessor may have taken the word with it
         if word is not None and word[:1] == b"S":
             return word[1:].decode()
@@ -122,8 +153,28 @@ class Desk:
         self.shelf = Shelf(self._payloads, self.secret, prefix, self.talk.epoch)
         position = slots.index(self.slot)
         self._stagger(position, arrived)
-        Loop(compiled, self, run, position, slots, int(meta[0])).run()
+        loop = Loop(compiled, self, run, position, slots, int(meta[0]))
+        self._work = loop.total
+        self._told_start(loop)
+        try:
+            loop.run()
+        except MemoryError:
+            self._exhausted(loop)
+        self._worked(loop.total)
         self._page[8:40] = bytes(32)
+
+    def _told_start(self, loop: Loop) -> None:
+        """A worker that was started for this run says when, with its first records."""
+        zero = loop.submitted
+        if self.launched >= zero:
+            times = ((self.ready - zero) * 1e-9, (self.launched - zero) * 1e-9, 0.0, 0.0, 0.0)
+            loop.outbox.records.append((*times, 0, loop.position, RecordKind.BEGUN, 1))
+
+    def _exhausted(self, loop: Loop) -> NoReturn:
+        """A value is too large for what memory is left: its task is blamed, and what else is here is done elsewhere."""
+        if self.mark[0] == NONE and loop.outbox.done:
+            self.mark[0] = max(loop.outbox.done, key=lambda task: size_of(loop.values[task]))
+        os._exit(EXHAUSTED)
 
     def _stagger(self, position: int, arrived: int) -> None:
         """Later workers come a little later: a tiny graph is done before a second one has to be told of it."""
@@ -180,6 +231,10 @@ def main(arguments: list[str]) -> int:
     faulthandler.enable(open(2, "w", closefd=False))  # noqa: SIM115  stays open for good; stderr is a log file
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     desk = Desk(int(options["--slot"]), int(options["--epoch"]), Path(options["--dir"]))
+    if memory := os.environ.pop("DAGNB_MEMORY", ""):
+        from .resources import impose
+
+        impose(int(memory))
     gc.collect()
     gc.freeze()  # what is here now stays: no collection needs to look at it
     gc.set_threshold(20_000, 20, 50)

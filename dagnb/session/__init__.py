@@ -6,6 +6,9 @@ dag         the public Dag: plan, run, pull; owner of its handles
 plans       graph + planner's name + workers → Plan with its simulated figures
 engine      the pool of this kernel
 answers     a handle or a name → its value from the last run, or the reason why there is none
+acting      a graph → the same one, whose tasks only sleep
+traces      DAGs from documents of others
+export      a DAG as a document for others
 lives       a run begun, waited for, cancelled, and what it raises
 values      the value of a task, and of variables that hold handles
 sources     texts of cells, for the tracebacks of workers

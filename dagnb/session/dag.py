@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from dagnb.errors import OptionError, PickleError, near
+from dagnb.errors import NotRunError, OptionError, PickleError, near
 from dagnb.graph.builder import GraphBuilder
 from dagnb.graph.cells import calling_frame
+from dagnb.graph.fixed import FixedGraph
 
 from . import answers, lives, values
+from .acting import scale_of
 from .later import not_yet
 from .names import forget
 from .observers import OBSERVERS, tell
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dagnb.graph.graph import TaskGraph, TaskRef
     from dagnb.graph.handle import Handle
     from dagnb.planning.cluster import Cluster
     from dagnb.planning.plan import Plan
     from dagnb.runtime.run import Run
+
+    from .compare import Comparison
 
 
 class Dag:
@@ -29,13 +35,17 @@ class Dag:
 
     name    as written after `%%dag`
     last    its last run, or None
+    real    its last run that was not acted out, or None: handles have their values from there
     graph   the frozen TaskGraph of what is written now; raises PlanError when the cells together make none
+
+    Made with a graph (`dagnb.from_wfformat`), that is what it has for good: nothing can be recorded into it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, graph: TaskGraph | None = None) -> None:
         self.name = name
         self.last: Run | None = None
-        self._builder = GraphBuilder(name, self)
+        self.real: Run | None = None
+        self._builder = GraphBuilder(name, self) if graph is None else FixedGraph(graph, self)
 
     # ---- recording --------------------------------------------------------------------------------------------------
     def __enter__(self) -> Self:
@@ -102,6 +112,7 @@ class Dag:
 
         planner   a name, a Planner class or instance; default: the setting `planner`
         workers   how many, or a Cluster; default: `%dag workers`, else the setting
+        budget    seconds that a planner which searches may take, like `auto`
         seed      for planners that draw lots
         options   of the planner
 
@@ -109,9 +120,31 @@ class Dag:
         """
         from .plans import make_plan
 
-        if budget is not None:
-            not_yet("plan(budget=…)")
-        return make_plan(self.graph, workers, planner, seed=seed, options=options)
+        if budget is not None and not 0 < budget < float("inf"):
+            raise OptionError(
+                f"budget is a number of seconds above 0, not {budget!r}.\n  Write budget=5, or leave it out."
+            )
+        return make_plan(self.graph, workers, planner, seed=seed, budget=budget, options=options)
+
+    def compare(
+        self,
+        planners: object = None,
+        /,
+        *,
+        workers: int | Cluster | Iterable[int | Cluster] | None = None,
+        seed: int = 0,
+    ) -> Comparison:
+        """Several planners side by side, each with its simulated figures; nothing is started.
+
+        planners   names, classes or instances; default: all that are registered
+        workers    how many, or a Cluster, or several of those; default: `%dag workers`, else the setting
+
+        `run(plan=etl.compare().best.plan)` runs the best. A planner that fails is a row with its error. Raises
+        PlanError when the cells make no graph, UnknownPlannerError, OptionError.
+        """
+        from .compare import compare
+
+        return compare({self.name: self}, planners, workers=workers, seed=seed)
 
     def run(  # noqa: PLR0913 -- each says another thing about a run, by name only
         self,
@@ -137,13 +170,18 @@ class Dag:
         wait               False returns at once; the first `result()` waits, and raises what failed
         keep               names of intermediate nodes whose values should outlive the run
         quiet              show nothing
+        mode               "sleep" acts it out on the same workers: every task sleeps `scale` times the duration that is
+                           expected of it and returns `scale` times the bytes (at most 16 MB), so that plan and actual
+                           can be compared in seconds; no function is called, no value or history comes of it
+        scale              of an acted run
 
         Independent branches finish; then the first failure is raised as a class that is both TaskError and the
         original type (`error.run`, `error.failures`). An interrupt cancels. Raises PlanError, RunError while another
         run of this DAG is live, PickleError for an argument that cannot travel, StoreError, OptionError.
         """
-        _refuse_unbuilt(fresh=fresh, only=only, on=on, mode=mode, scale=scale, params=params, **more_params)
-        run = lives.begin(self, workers=workers, planner=planner, plan=plan, keep=keep, quiet=quiet)
+        _refuse_unbuilt(fresh=fresh, only=only, on=on, params=params, **more_params)
+        acting = scale_of(mode, scale)
+        run = lives.begin(self, workers=workers, planner=planner, plan=plan, keep=keep, quiet=quiet, scale=acting)
         if wait:
             lives.finish(self, run)
         elif OBSERVERS:  # a run that nobody watches costs the kernel nothing
@@ -166,11 +204,24 @@ class Dag:
         frame = calling_frame(sys._getframe(1))
         return values.pull(self, frame.f_globals if frame.f_locals is frame.f_globals else dict(frame.f_locals), names)
 
+    def export(self, path: str | Path) -> Path:
+        """Write it to a file, and return the path: the end of the name says as what.
+
+        `.json`, `.json.gz`   WfFormat 1.5 for other workflow systems: tasks, edges, durations and sizes; measured ones
+                              where the DAG has been run as it is now, with dates and workers, else those declared
+
+        Others are not available yet. Raises OptionError, PlanError when the cells make no graph, FormatError, OSError.
+        """
+        from .export import export
+
+        return export(self, path)
+
     def drop(self) -> None:
         """Forget this DAG: its name, its cells and the values of its last run."""
         forget(self)
-        run, self.last = self.last, None
-        if run is not None:
+        runs = {id(run): run for run in (self.last, self.real) if run is not None}
+        self.last = self.real = None
+        for run in runs.values():
             lives.release(run)
 
     # ---- not built yet ----------------------------------------------------------------------------------------------
@@ -181,14 +232,6 @@ class Dag:
     def sweep(self, **lists: Any) -> Any:  # noqa: ARG002 -- the signature is the one to come
         """One run for each combination of parameters. Not available yet."""
         not_yet(f"{self.name}.sweep()", "Write the fan-out in the cell: [fit(a) for a in alphas].")
-
-    def compare(self, *planners: Any, workers: Any = None) -> Any:  # noqa: ARG002 -- the signature is the one to come
-        """Several planners side by side. Not available yet."""
-        not_yet(f"{self.name}.compare()", f"Plan one at a time: {self.name}.plan('heft'), {self.name}.plan('simple').")
-
-    def export(self, path: Any) -> Any:  # noqa: ARG002 -- the signature is the one to come
-        """A plain script, WfFormat, Mermaid, DOT, SVG, HTML. Not available yet."""
-        not_yet(f"{self.name}.export()")
 
     def to_dask(self) -> Any:
         """The same graph for Dask. Not available yet."""
@@ -220,20 +263,22 @@ class Dag:
         not_yet(f"{handle.name}.why()", "Every run computes everything in this version.")
 
     def _in_run(self, handle: Handle[Any]) -> tuple[Run, TaskRef]:
-        ref = answers.in_run(self.last, self.graph, self._builder.locate(handle), handle.name)
-        assert self.last is not None
-        return self.last, ref
+        if self.graph.calls is None:
+            raise NotRunError(f"{self.name} was read from a document: {handle.name} never has a value here.")
+        ref = answers.in_run(self.real, self.graph, self._builder.locate(handle), handle.name)
+        assert self.real is not None
+        return self.real, ref
 
 
 #: options of `run` → the value that means "not said"
-_UNSAID = {"fresh": False, "only": None, "on": None, "mode": "real", "scale": 1.0, "params": None}
+_UNSAID = {"fresh": False, "only": None, "on": None, "params": None}
 
 
 def _refuse_unbuilt(**options: Any) -> None:
     """Raise OptionError for an option whose room is not built yet, and for a parameter, of which no DAG has any yet."""
     for name, value in options.items():
         if name not in _UNSAID:
-            advice = near(name, ("workers", "planner", "plan", "wait", "keep", "quiet", *_UNSAID))
+            advice = near(name, ("workers", "planner", "plan", "wait", "keep", "quiet", "mode", "scale", *_UNSAID))
             raise OptionError(
                 f"run() has no option {name!r}, and this DAG has no parameter of that name.\n  {advice}".rstrip()
             )

@@ -30,16 +30,6 @@ def attach(*_: Any, **__: Any) -> NoReturn:
     not_yet("dagnb.attach()", "Run the DAG again from this kernel.")
 
 
-def compare(*_: Any, **__: Any) -> NoReturn:
-    """Several DAGs under several planners. Not available yet."""
-    not_yet("dagnb.compare()", "Plan one at a time: etl.plan('heft').makespan, etl.plan('simple').makespan.")
-
-
-def from_wfformat(*_: Any, **__: Any) -> NoReturn:
-    """A DAG from a WfFormat trace. Not available yet."""
-    not_yet("dagnb.from_wfformat()")
-
-
 def from_dask(*_: Any, **__: Any) -> NoReturn:
     """A DAG from a Dask collection. Not available yet."""
     not_yet("dagnb.from_dask()")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 from dagnb.errors import CancelledError, DagnbError, OptionError, RunError, near
 from dagnb.trace.events import TaskState
 
-from . import engine
+from . import engine, past
+from .acting import acted, plan_for
 from .observers import OBSERVERS, tell
-from .plans import make_plan
+from .plans import estimates_of, make_plan
 from .sources import sources
 
 if TYPE_CHECKING:
@@ -39,28 +40,47 @@ def begin(
     plan: Plan | None = None,
     keep: str | Collection[str] = (),
     quiet: bool = False,
+    scale: float | None = None,
 ) -> Run:
-    """Plan, and hand the graph to the workers. Raises RunError while another run of this DAG is live."""
+    """Plan, and hand the graph to the workers, to be acted out where there is a `scale`.
+
+    Raises RunError while another run of this DAG is live, and for a DAG that has no functions.
+    """
     if live(dag.last):
         raise RunError(
             f"{dag.name} is running already.\n  %dag wait {dag.name} waits for it, %dag cancel {dag.name} ends it."
         )
-    graph = dag.graph
+    graph = dag.graph if scale is None else _acted(dag.graph, scale)
+    if graph.calls is None:
+        advice = f'Act it out: {dag.name}.run(mode="sleep", scale=0.01).'
+        raise RunError(f"{dag.name} was read from a document: it has no functions to run.\n  {advice}")
     if plan is not None and (planner is not None or workers is not None):
         raise OptionError("a plan already says its planner and its workers.\n  Give run() either the plan, or those.")
     if plan is None:
-        plan = make_plan(graph, workers, planner, figures=bool(OBSERVERS))
+        plan = make_plan(graph, workers, planner, figures=bool(OBSERVERS), thorough=planner is not None)
+    elif scale is not None:
+        plan = plan_for(plan, dag.graph, graph, scale)
     from dagnb.runtime.run import start
 
     kept = _kept(graph, keep)
     tell("starting", dag, plan, quiet=quiet)
-    dag.last = run = start(graph, plan, engine.connect(), keep=kept, sources=sources(graph))
+    dag.last = run = start(graph, plan, engine.connect(), keep=kept, sources=sources(graph), acted=scale is not None)
+    run.estimates = estimates_of(graph, plan)
+    past.begun(run)
+    if scale is None:
+        dag.real = run
     try:
         tell("started", dag, run)
     except KeyboardInterrupt:  # ■ while the picture is drawn
         cancel(dag, run)
         raise cancelled(dag, run) from None
     return run
+
+
+def _acted(graph: TaskGraph, scale: float) -> TaskGraph:
+    """The graph whose tasks sleep. Raises OptionError where durations are not known."""
+    past.flush()
+    return acted(graph, past.estimates(graph), scale)
 
 
 def _kept(graph: TaskGraph, names: str | Collection[str]) -> frozenset[int]:
@@ -90,6 +110,7 @@ def finish(dag: Dag, run: Run, timeout: float | None = None) -> None:
         raise cancelled(dag, run) from None
     if live(run):
         raise TimeoutError(f"{dag.name} is still running after {timeout:g} s; it goes on.")
+    past.ended(run)
     tell("ended", dag, run)
     raise_failure(dag, run)
 

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from dagnb.settings import Settings
 
-from . import engine
+from . import engine, past
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.cluster import Cluster
+    from dagnb.planning.estimates import Estimates
     from dagnb.planning.plan import Plan
     from dagnb.planning.planner import Planner
 
-#: Graph → plans made for it, by planner's name, cluster and seed: the same question has the same answer, and a warm run
-#: of a small DAG would spend most of its time on asking again.
-_made: WeakKeyDictionary[TaskGraph, dict[tuple[str, Cluster, int], Plan]] = WeakKeyDictionary()
+
+@dataclass(eq=False, slots=True)
+class _Made:
+    """A plan, what it was made with, and the version of the history at that time."""
+
+    plan: Plan
+    estimates: Estimates
+    cluster: Cluster
+    version: object
+
+
+#: Planner's name, workers, seed, seconds of budget, whether it was to be thorough.
+_Question = tuple[str, "int | Cluster", int, float | None, bool]
+
+#: Graph → plans made for it: the same question has the same answer until there is something new to learn from, and a
+#: warm run of a small DAG would spend most of its time on asking again.
+_made: WeakKeyDictionary[TaskGraph, dict[_Question, _Made]] = WeakKeyDictionary()
+
+#: Graph → the estimates that plans of it were made with, by fingerprint; the last few.
+_used: WeakKeyDictionary[TaskGraph, dict[str, Estimates]] = WeakKeyDictionary()
+_FEW = 8
 
 
 def make_plan(
@@ -27,14 +47,18 @@ def make_plan(
     planner: object = None,
     *,
     seed: int = 0,
+    budget: float | None = None,
     options: Mapping[str, Any] | None = None,
     figures: bool = True,
+    thorough: bool = True,
 ) -> Plan:
-    """The plan of one planner, checked and simulated.
+    """The plan of one planner, checked and simulated, from what past runs taught.
 
-    workers   a Cluster, or so many equal workers on this machine; None is `%dag workers`, else the setting
-    planner   a name, a class or an instance; None is the setting
-    figures   False leaves the simulation out, for a run whose plan nobody has asked to see: its `plan` makes up for it
+    workers    a Cluster, or so many equal workers on this machine; None is `%dag workers`, else the setting
+    planner    a name, a class or an instance; None is the setting
+    budget     seconds that a planner which searches may take; others have no use for it
+    figures    False leaves the simulation out, for a run whose plan nobody has asked to see: its `plan` makes up for it
+    thorough   False for a run that waits: a planner that knows the difference then plans no longer than it pays
 
     Raises UnknownPlannerError, OptionError for an option that the planner does not have or a bad number of workers, and
     PlanError for a plan that does not fit.
@@ -42,22 +66,81 @@ def make_plan(
     from dagnb.planning.cluster import Cluster
 
     settings = Settings.load()
-    cluster = workers if isinstance(workers, Cluster) else Cluster.local(engine.worker_count(workers, settings))
+    given = workers if isinstance(workers, Cluster) else engine.worker_count(workers, settings)
     spec = settings.planner if planner is None else planner
+    ask = _Asking(graph, given, spec, seed, budget, options or {}, figures, settings)
     if options or not isinstance(spec, str):
-        return _plan(graph, cluster, spec, seed, options or {}, figures=figures)
+        return ask.anew(thorough=thorough).plan
     plans = _made.setdefault(graph, {})
-    key = (spec, cluster, seed)
-    if key not in plans or (figures and plans[key].timeline is None):
-        plans[key] = _plan(graph, cluster, spec, seed, {}, figures=figures)
-    return plans[key]
+    for deep in (True,) if thorough else (True, False):  # what was asked for thoroughly serves a run, too
+        known = plans.get((spec, given, seed, budget, deep))
+        if known is not None and ask.answered_by(known):
+            return known.plan
+    plans[spec, given, seed, budget, thorough] = known = ask.anew(thorough=thorough)
+    return known.plan
 
 
-def _plan(
-    graph: TaskGraph, cluster: Cluster, spec: object, seed: int, options: Mapping[str, Any], *, figures: bool
-) -> Plan:
-    from dagnb.planning.estimator import estimate
-    from dagnb.planning.planner import find_planner, run_planner
+def estimates_of(graph: TaskGraph, plan: Plan) -> Estimates | None:
+    """The estimates that a plan of this graph was made with, if it was made here."""
+    return _used.get(graph, {}).get(plan.estimates_fingerprint)
 
-    planner = find_planner(cast("str | Planner | type", spec), defaults={"seed": seed}, **options)
-    return run_planner(planner, graph, cluster, estimate(graph), figures=figures)
+
+@dataclass(eq=False, slots=True)
+class _Asking:
+    """One question for a plan."""
+
+    graph: TaskGraph
+    workers: int | Cluster
+    spec: object
+    seed: int
+    budget: float | None
+    options: Mapping[str, Any]
+    figures: bool
+    settings: Settings
+
+    def answered_by(self, known: _Made) -> bool:
+        """Whether a plan that was made earlier still is the answer. Looking costs more than a tiny run pays for."""
+        if self.figures and known.plan.timeline is None:
+            return False
+        if not self.figures and past.tiny(self.graph):
+            return True
+        past.flush(worth=not self.figures)
+        version = past.version(self.settings)
+        if version == known.version:
+            return True
+        cluster, estimates = self._facts()
+        if estimates.fingerprint != known.estimates.fingerprint or cluster != known.cluster:
+            return False
+        known.version = version
+        return True
+
+    def anew(self, *, thorough: bool) -> _Made:
+        """Plan."""
+        from dagnb.planning.planner import find_planner, run_planner
+
+        past.flush(worth=not self.figures)
+        version = past.version(self.settings)
+        cluster, estimates = self._facts()
+        defaults: dict[str, Any] = {"seed": self.seed, "thorough": thorough}
+        if self.budget is not None:
+            defaults["budget"] = self.budget
+        planner = find_planner(cast("str | Planner | type", self.spec), defaults=defaults, **self.options)
+        plan = run_planner(planner, self.graph, cluster, estimates, figures=self.figures)
+        used = _used.setdefault(self.graph, {})
+        used[plan.estimates_fingerprint] = estimates
+        while len(used) > _FEW:
+            del used[next(iter(used))]
+        return _Made(plan, estimates, cluster, version)
+
+    def _facts(self) -> tuple[Cluster, Estimates]:
+        """The workers as far as this machine is known, and what is known of the tasks."""
+        if not isinstance(self.workers, int):
+            return self.workers, past.estimates(self.graph, self.workers, self.settings)
+        cluster = past.local(self.workers, self.settings)
+        estimates = past.estimates(self.graph, cluster, self.settings)
+        known = past.history(self.settings)
+        if known is None or not estimates.has_seconds:
+            return cluster, estimates
+        from dagnb.planning.machine import suited
+
+        return suited(cluster, known, estimates), estimates

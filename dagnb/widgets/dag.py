@@ -10,11 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-import queue
-import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,14 +19,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anywidget
 import traitlets
 
+from dagnb.errors import RunError
 from dagnb.trace.events import EventSource, TaskState
 
+from .actions import Actions, Knobs, header_facts
+from .desk import DESK
 from .feed import Feed
 from .snapshot import Picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
+
+    from .compared import Entry
 
 BUNDLE = Path(__file__).parent / "bundle" / "dag.js"
 
@@ -58,45 +62,33 @@ class LiveRun(EventSource, Protocol):
         """Call `callback` when the run is over, at once if it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Actions:
-    """What the buttons do; a button without an action is not shown.
-
-    run      start a run in the background; raise to refuse
-    cancel   cancel the run that is shown
-    detail   further facts for the drawer, by key of the task: `resources` (a mapping), `where`, `error`, `traceback`,
-             `stdout`, `stderr`, `note`
-    """
-
-    run: Callable[[], object] | None = None
-    cancel: Callable[[], object] | None = None
-    detail: Callable[[str], Mapping[str, Any]] | None = None
-
-    def named(self) -> list[str]:
-        """The names of the buttons that do something."""
-        return [name for name in ("run", "cancel") if getattr(self, name) is not None]
-
-
 class DagWidget(anywidget.AnyWidget):
     """A task graph with its plan, in a cell.
 
-    `show_plan` puts another plan (or graph) into the picture, `follow` a run; both may be called from any thread.
+    `show_plan` puts another plan (or graph) into the picture, `show_comparison` several side by side, `follow` a run;
+    all may be called from any thread.
     `widget_id` is what a still picture of the same DAG carries in `data-dagnb`, so that the live one can hide it.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
-    mode = traitlets.Enum(("graph", "plan"), "graph").tag(sync=True)
+    mode = traitlets.Enum(("graph", "plan", "compare"), "graph").tag(sync=True)
     selection = traitlets.Int(-1).tag(sync=True)
     header = traitlets.Dict().tag(sync=True)
     summary = traitlets.Dict().tag(sync=True)
+    compared = traitlets.Dict().tag(sync=True)  # number of the comparison, its rows, the one that is chosen
     widget_id = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, graph: TaskGraph, plan: Plan | None = None, *, actions: Actions | None = None) -> None:
         self.actions = actions or Actions()
         self._run: LiveRun | None = None
         self._ended: list[Callable[[LiveRun], None]] = []
+        self._entries: Sequence[Entry] = ()
+        self._best = -1
+        self._asked = 0  # the newest position of the sliders that was told
+        self._real: tuple[Plan, LiveRun | None] | None = None  # what is shown while no slider has been moved
+        self.imagined: Knobs | None = None
         self._picture = Picture(graph, plan)
-        super().__init__(_esm=bundle(), widget_id=uuid.uuid4().hex[:12], header=_header(graph, plan, self.actions))
+        super().__init__(_esm=bundle(), widget_id=uuid.uuid4().hex[:12], header=header_facts(graph, plan, self.actions))
         self.feed = Feed(self.send, self._picture)
         self.on_msg(self._hear)
         _reply_to_the_sender(self)
@@ -115,13 +107,30 @@ class DagWidget(anywidget.AnyWidget):
 
     def show_plan(self, plan: Plan | None, graph: TaskGraph | None = None) -> None:
         """Show a plan before its run. `graph` when that has changed too."""
+        if graph is not None and graph is not self.graph and self._entries:
+            self._entries, self.compared = (), {}
+            self.mode = "plan" if self.mode == "compare" else self.mode
+        self._real = self.imagined = None
+        self._show(plan, graph)
+
+    def _show(self, plan: Plan | None, graph: TaskGraph | None = None) -> None:
         self._run = None
         self._paint(graph or self.graph, plan)
         self.summary = {}
         self.feed.show(self._picture)
 
+    def show_comparison(self, entries: Sequence[Entry], best: int) -> None:
+        """Show plans of this graph side by side, and the best of them (a row, -1 for none) as the plan."""
+        self._entries, self._best = entries, best
+        if best >= 0:
+            self.show_plan(entries[best].plan)
+        number = int(self.compared.get("id", 0)) + 1
+        self.compared = {"id": number, "rows": len(entries), "chosen": best}
+        self.mode = "compare"
+
     def follow(self, run: LiveRun, plan: Plan | None = None) -> None:
         """Let the picture follow a run, from its first event on; `plan` defaults to the run's own."""
+        self._real = self.imagined = None
         self._run = run
         self._paint(run.graph, plan or getattr(run, "plan", None) or self.plan)
         self.summary = {"run": run.id, "state": "running"}
@@ -130,7 +139,7 @@ class DagWidget(anywidget.AnyWidget):
 
     def _paint(self, graph: TaskGraph, plan: Plan | None) -> None:
         self._picture = Picture(graph, plan, self._picture)
-        self.header = _header(graph, plan, self.actions)
+        self.header = header_facts(graph, plan, self.actions, self.imagined)
 
     def on_end(self, callback: Callable[[LiveRun], None]) -> None:
         """Call `callback` with a run that was followed, from its thread, after its end has been noted."""
@@ -163,6 +172,8 @@ class DagWidget(anywidget.AnyWidget):
     def _hear(self, _: object, content: object, __: object) -> None:
         """A message, on whatever thread: only put it where it will be looked at."""
         if isinstance(content, dict):
+            if content.get("kind") == "what-if":
+                self._asked = int(content.get("id", 0))
             DESK.put(lambda: self._answer(content))
 
     def _answer(self, message: dict[str, Any]) -> None:
@@ -173,6 +184,12 @@ class DagWidget(anywidget.AnyWidget):
                 self._act(str(message.get("name")))
             case "ready" | "resync" | "ack" | "bye":
                 self.feed.hear(message)
+            case "get-compare":
+                self._tell_comparison()
+            case "pick":
+                self._pick(message.get("row"))
+            case "what-if":
+                self._what_if(message)
             case other:
                 log.warning("a widget said %r, which is not known", other)
 
@@ -197,6 +214,69 @@ class DagWidget(anywidget.AnyWidget):
             found |= self.actions.detail(key)
         return {name: _plain(value) for name, value in found.items() if value}
 
+    # --- plans side by side, and plans that might be ---
+
+    def _tell_comparison(self) -> None:
+        """The rows with their small Gantts."""
+        if not self._entries:
+            return
+        from .compared import compare_message
+
+        number = int(self.compared.get("id", 0))
+        self.send(*compare_message(self._entries, self.graph.kind, number, self._best))
+
+    def _pick(self, row: object) -> None:
+        """A row was chosen: its plan is the one that is shown, and that ▶ runs."""
+        if not isinstance(row, int) or not 0 <= row < len(self._entries):
+            return
+        plan = self._entries[row].plan
+        if plan is None:
+            return
+        try:
+            self._refuse_while_live()
+        except RunError as error:
+            self.send({"kind": "said", "action": "pick", "ok": False, "text": str(error)})
+            return
+        self.show_plan(plan)
+        self.compared = {**self.compared, "chosen": row}
+
+    def _what_if(self, message: Mapping[str, Any]) -> None:
+        """The sliders were moved, or put back; of several positions that wait only the newest is planned."""
+        number, action = int(message.get("id", 0)), self.actions.what_if
+        if number < self._asked or action is None or self.plan is None:
+            return
+        if message.get("reset"):
+            self._back()
+            self.send({"kind": "planned", "id": number, "ok": True, "text": ""})
+            return
+        plan, run = self._real or (self.plan, self._run)
+        try:
+            self._refuse_while_live()
+            knobs = Knobs(int(message["workers"]), float(message["memory"]), float(message["bandwidth"]))
+            imagined = action(plan, knobs)
+        except Exception as error:  # noqa: BLE001  whatever refuses, the reader of the widget has to see why
+            text = str(error).strip().splitlines() or [type(error).__name__]
+            self.send({"kind": "planned", "id": number, "ok": False, "text": text[0]})
+            return
+        self._real, self.imagined = (plan, run), knobs
+        self._show(imagined)
+        self.send({"kind": "planned", "id": number, "ok": True, "text": ""})
+
+    def _back(self) -> None:
+        """What is real again: the plan, or the run with its plan."""
+        if self._real is None:
+            return
+        plan, run = self._real
+        if run is not None:
+            self.follow(run, plan)
+        else:
+            self.show_plan(plan)
+
+    def _refuse_while_live(self) -> None:
+        """Raise RunError while a run goes on: it is what is shown."""
+        if self._run is not None and str(self._run.state) == "running":
+            raise RunError("a run is going on; it is shown until its end.")
+
     def _act(self, name: str) -> None:
         action = getattr(self.actions, name, None) if name in self.actions.named() else None
         if action is None:
@@ -209,22 +289,6 @@ class DagWidget(anywidget.AnyWidget):
             self.send({"kind": "said", "action": name, "ok": False, "text": text[0]})
         else:
             self.send({"kind": "said", "action": name, "ok": True, "text": answer if isinstance(answer, str) else ""})
-
-
-def _header(graph: TaskGraph, plan: Plan | None, actions: Actions) -> dict[str, Any]:
-    """The facts of the header line; js/toolbar.ts words them."""
-    told = plan is not None and plan.has_seconds and plan.makespan is not None
-    return {
-        "name": graph.name,
-        "tasks": len(graph),
-        "planner": plan.planner if plan is not None else "",
-        "workers": len(plan.workers) if plan is not None else 0,
-        "forecast": plan.makespan if plan is not None and told else None,
-        "lower_bound": plan.lower_bound if plan is not None and told else None,
-        "has_seconds": told,
-        "declared": told,  # until there is history, every second of a forecast was declared
-        "actions": actions.named(),
-    }
 
 
 def _plain(value: object) -> Any:
@@ -256,38 +320,3 @@ def _reply_to_the_sender(widget: DagWidget) -> None:
     comm = getattr(widget, "comm", None)
     if comm is not None and hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001
-
-
-class Desk:
-    """One daemon thread that answers browsers, in order; it ends after a while without work."""
-
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def put(self, job: Callable[[], None]) -> None:
-        """Have `job` done soon, on the desk's thread."""
-        self._queue.put(job)
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="dagnb-desk", daemon=True)
-                self._thread.start()
-
-    def _work(self) -> None:
-        while True:
-            try:
-                job = self._queue.get(timeout=30)
-            except queue.Empty:
-                with self._lock:
-                    if self._queue.empty():
-                        self._thread = None
-                        return
-                continue
-            try:
-                job()
-            except Exception:
-                log.exception("could not answer a widget")
-
-
-DESK = Desk()

@@ -24,7 +24,7 @@ import numpy as np
 
 from dagnb.trace.timeline import Timeline
 
-from .snapshot import rows
+from .snapshot import asides, rows
 
 if TYPE_CHECKING:
     from dagnb.trace.events import Batch, EventSource
@@ -86,6 +86,7 @@ class Feed:
         self._leave: Callable[[], None] | None = None
         self._watched = False
         self._have: str | None = None  # a snapshot is due, for a browser that holds the graph of this fingerprint
+        self._held = ""  # the graph that went out last: those who watch hold it
         self._owed = 0.0  # since when the browser owes us a word
         self._deaf = 0.0  # when it last could not have been heard
         self._sent = 0.0
@@ -108,8 +109,8 @@ class Feed:
         with self._lock:
             self._picture, self._source, self._run, self._state = picture, source, run, state
             self._clear()
-            if self._watched:
-                self._have = self._have or ""
+            if self._watched and self._have is None:
+                self._have = self._held
         if self._watched:
             self._subscribe()
             FLUSHER.wake(self)
@@ -118,6 +119,7 @@ class Feed:
         tasks = len(self._picture.graph)
         self.timeline = Timeline(tasks)
         self._changed = np.zeros(tasks, bool)
+        self._told = 0  # asides that the browser knows
         self._dirty = False
         self._zero = time.monotonic()  # when the run was submitted, by our clock
         self._anchored = False
@@ -156,7 +158,7 @@ class Feed:
     def _rest(self) -> None:
         """Nobody watches: let go of the run."""
         with self._lock:
-            self._watched, self._have = False, None
+            self._watched, self._have, self._held = False, None, ""
         self._unsubscribe()
 
     def _subscribe(self) -> None:
@@ -230,10 +232,20 @@ class Feed:
         if have is not None:
             self._changed[:] = False
             begun = np.flatnonzero(self.timeline.state).astype(np.int32)
-            return self._picture.message(have, rows(self.timeline, begun), **facts)
+            self._held = self._picture.graph.fingerprint
+            return self._picture.message(have, rows(self.timeline, begun), self._beside(), **facts)
         tasks = np.flatnonzero(self._changed).astype(np.int32)
         self._changed[tasks] = False
-        return {"kind": "patch", **facts}, [rows(self.timeline, tasks)]
+        beside = self._beside(self._told)
+        return {"kind": "patch", **facts}, [rows(self.timeline, tasks), beside] if beside else [
+            rows(self.timeline, tasks)
+        ]
+
+    def _beside(self, known: int = 0) -> bytes:
+        """What happened beside the rows since the first `known` of it."""
+        found = self.timeline.asides
+        self._told = len(found)
+        return asides(found[known:])
 
     def _now(self, state: str) -> float:
         """Seconds since submission: by the clock while it runs, else when the last task ended."""

@@ -7,8 +7,11 @@ u1, u2, i4, f4 and f8, all little endian.
     plan      plan_worker u2, plan_start f8, plan_end f8, plan_fetch f4: the simulated timeline; plan_free u1 is 1 where
               the plan leaves the worker open, and plan_worker is only the simulator's choice
     live      records: one `ROW` per task that has left waiting
+    asides    plan_asides, asides: one `ASIDE` for each thing that happens beside the tasks' own lives, in the plan and
+              in the run; left out where there are none
 
-A patch is ROWs alone. `js/codec.ts` reads them; one fixture written by the tests keeps the two in step.
+A patch is ROWs, and a second buffer of ASIDEs where some are new. `js/codec.ts` reads them; one fixture written by the
+tests keeps the two in step.
 """
 
 from __future__ import annotations
@@ -32,6 +35,16 @@ ROW = np.dtype(
         "formats": ["<f8", "<f8", "<f8", "<f4", "<f4", "<i4", "<u2", "u1", "u1"],
         "offsets": [0, 8, 16, 24, 28, 32, 36, 38, 39],
         "itemsize": 40,
+    }
+)
+
+#: An output preloaded, a copy that came second, a worker started (`kind` is that of `RecordKind`): 24 bytes.
+ASIDE = np.dtype(
+    {
+        "names": ["start", "end", "task", "worker", "kind", "cold"],
+        "formats": ["<f8", "<f8", "<i4", "<u2", "u1", "u1"],
+        "offsets": [0, 8, 16, 20, 22, 23],
+        "itemsize": 24,
     }
 )
 
@@ -60,6 +73,15 @@ def rows(timeline: Timeline, tasks: Tasks) -> bytes:
     for name in ("start", "end", "size", "fetch", "upload", "state", "attempt"):
         found[name] = getattr(timeline, name)[tasks]
     found["worker"] = _workers(timeline.worker[tasks])
+    return found.tobytes()
+
+
+def asides(records: NDArray[np.void]) -> bytes:
+    """What happened beside the rows, as `Timeline.asides` has it."""
+    found = np.zeros(len(records), ASIDE)
+    for name, source in (("start", "start"), ("end", "at"), ("task", "task"), ("worker", "worker"), ("kind", "kind")):
+        found[name] = records[source]
+    found["cold"] = records["attempt"]
     return found.tobytes()
 
 
@@ -94,25 +116,28 @@ def plan_part(plan: Plan | None) -> Part | None:
     """The simulated timeline of a plan; None while there is none."""
     if plan is None or plan.timeline is None:
         return None
-    timeline = plan.timeline
+    timeline, columns = plan.timeline, plan.columns
     index = {worker: w for w, worker in enumerate(plan.workers)}
-    assigned = [NO_WORKER if a.worker is None else index.get(a.worker, NO_WORKER) for a in plan.assignments]
+    number = np.array([*(index.get(worker, -1) for worker in columns.ids), -1])  # the last is that of nobody
     # Where the plan leaves the choice open, the simulator's stands in the picture.
-    worker = np.where(timeline.worker >= 0, _workers(timeline.worker), np.array(assigned, np.uint16))
+    worker = _workers(np.where(timeline.worker >= 0, timeline.worker, number[columns.worker]))
     facts = {
         "planner": plan.planner,
         "makespan": plan.makespan or 0.0,
         "lower_bound": plan.lower_bound,
+        "interval": plan.interval,
         "has_seconds": plan.has_seconds,
     }
-    columns = (
+    packed = [
         ("plan_worker", "u2", worker.astype("<u2").tobytes()),
         ("plan_start", "f8", timeline.start.astype("<f8").tobytes()),
         ("plan_end", "f8", timeline.end.astype("<f8").tobytes()),
         ("plan_fetch", "f4", timeline.fetch.astype("<f4").tobytes()),
-        ("plan_free", "u1", np.array([a.worker is None for a in plan.assignments], np.uint8).tobytes()),
-    )
-    return Part(facts, columns)
+        ("plan_free", "u1", (columns.worker < 0).astype(np.uint8).tobytes()),
+    ]
+    if len(timeline.asides):
+        packed.append(("plan_asides", "u1", asides(timeline.asides)))
+    return Part(facts, tuple(packed))
 
 
 class Picture:
@@ -127,13 +152,19 @@ class Picture:
         if self.drawn is None and have != self.graph.fingerprint:
             self.drawn = graph_part(self.graph)
 
-    def message(self, have: str, live: bytes, **facts: Any) -> Message:
-        """The snapshot for a browser that holds the graph `have`; `facts` are run, state, seq and t."""
+    def message(self, have: str, live: bytes, beside: bytes = b"", **facts: Any) -> Message:
+        """The snapshot for a browser that holds the graph `have`; `facts` are run, state, seq and t.
+
+        live    ROWs of the tasks that have left waiting
+        beside  ASIDEs of the run
+        """
         self.prepare(have)
         graph = Part(graph_facts(self.graph)) if have == self.graph.fingerprint else self.drawn
         assert graph is not None
         plan = plan_part(self.plan)
         columns = [*graph.columns, *(plan.columns if plan else ()), ("records", "u1", live)]
+        if beside:
+            columns.append(("asides", "u1", beside))
         head = {
             "kind": "snapshot",
             "graph": graph.facts,

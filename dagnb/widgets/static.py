@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dagnb.trace.critical import critical_chain
 from dagnb.trace.events import TaskState
 
-from .critical import critical_chain
 from .svg import Picture, legend, page
 from .svg_gantt import BARS, gantt_picture
 from .svg_graph import describe, graph_picture

@@ -88,7 +88,7 @@ def ran(timeline: Timeline) -> NDArray[np.bool_]:
 
 def last_moment(timeline: Timeline) -> float:
     """The last moment that is known; never 0."""
-    moments = np.concatenate([timeline.start, timeline.end])
+    moments = np.concatenate([timeline.start, timeline.end, timeline.asides["at"]])
     return max(float(np.nanmax(moments)), 1e-9)
 
 

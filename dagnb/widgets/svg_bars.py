@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dagnb.trace.critical import critical_chain
 from dagnb.trace.events import TaskState
 
-from .critical import critical_chain
 from .svg import glyphs, num, path, rect, text
 from .svg_axis import Axis, Box, Rows, Track, last_moment, outline, ran
 from .wording import shorten
@@ -118,19 +118,19 @@ def bins_of(graph: TaskGraph, track: Track, axis: Axis, rows: Rows, theme: Theme
     line = track.timeline
     tasks = np.flatnonzero(ran(line))
     bins = int(min(240, max(24, CELLS // 2 // rows.rows)))
-    most, busy = _fill(line, tasks, graph.kind[tasks].astype(np.int64) % len(theme.kinds), rows, axis.last / bins, bins)
+    most, busy = fill(line, tasks, graph.kind[tasks].astype(np.int64) % len(theme.kinds), rows, axis.last / bins, bins)
     level = np.round(busy * track.height * 2) / 2
     bottom = track.top + track.height
     size = (axis.x(axis.last) - axis.left) / bins  # bins are whole numbers: short paths
     shape = f"translate({num(axis.left)},0) scale({size:.4g},1)"
     for kind in range(len(theme.kinds)):
-        runs = _runs(np.where(most == kind, level, 0.0))
+        runs = stretches(np.where(most == kind, level, 0.0))
         pieces = (f"M{a},{num(row * rows.height + bottom)}v{num(-h)}h{b - a}v{num(h)}z" for row, a, b, h in runs)
         yield path(pieces, transform=shape, fill=theme.kind(kind), fill_opacity=GHOST if track.ghost else 1)
     yield from _failed_bins(line, tasks[line.state[tasks] == TaskState.FAILED], axis, rows, track, theme)
 
 
-def _fill(line: Timeline, tasks: Ints, kind: Ints, rows: Rows, size: float, bins: int) -> tuple[Ints, Floats]:
+def fill(line: Timeline, tasks: Ints, kind: Ints, rows: Rows, size: float, bins: int) -> tuple[Ints, Floats]:
     """[rows, bins] the kind that fills most of each bin (-1: idle), and the share that is busy."""
     start = line.start[tasks] / size
     end = np.where(np.isnan(line.end[tasks]), last_moment(line), line.end[tasks]) / size
@@ -147,7 +147,7 @@ def _fill(line: Timeline, tasks: Ints, kind: Ints, rows: Rows, size: float, bins
     return np.where(busy > 0.01, by_kind.argmax(axis=1), -1), busy
 
 
-def _runs(level: Floats) -> Iterator[tuple[int, int, int, float]]:
+def stretches(level: Floats) -> Iterator[tuple[int, int, int, float]]:
     """Row, first, end and height of stretches of equal height above 0."""
     for row, heights in enumerate(level):
         edges = [0, *(np.flatnonzero(np.diff(heights)) + 1).tolist(), len(heights)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .svg import Picture, num, path, rect, text
+from .svg_asides import beside, beside_legend
 from .svg_axis import Axis, Rows, Track, last_moment, ran
 from .svg_bars import bars, bins_of
 from .wording import plural, shorten, text_width
@@ -59,15 +60,19 @@ def gantt_picture(
     parts = [*_grid(axis, names, rows, height, theme)]
     for track in tracks:
         draw = bars if len(graph) <= BARS else bins_of
-        parts += draw(graph, track, axis, Rows(len(names), rows, height), theme)
+        within = Rows(len(names), rows, height)
+        parts += draw(graph, track, axis, within, theme)
+        if rows == len(names) and len(track.timeline.asides) <= BARS:
+            parts += beside(graph, track, axis, within, theme)
     parts += _ends(tracks, axis, rows * height, theme)
     below = 46 if len(tracks) > 1 else 36 if not has_seconds else 22
     kinds, kinds_width, bottom = _kinds(graph, rows * height + below, left, width, theme)
-    return Picture(max(width, kinds_width), bottom, (*parts, *kinds))
+    told = beside_legend([track.timeline for track in tracks], left, bottom + 5, theme)
+    return Picture(max(width, kinds_width), bottom + (19 if told else 0), (*parts, *kinds, *told))
 
 
 def _names(workers: Sequence[str], shown: Sequence[Timeline]) -> list[str]:
-    most = max(int(timeline.worker.max()) for timeline in shown) + 1
+    most = max(int(max(t.worker.max(), t.asides["worker"].max(initial=0))) for t in shown) + 1
     return [*workers, *(f"w{i}" for i in range(len(workers), most))]
 
 

@@ -81,9 +81,29 @@ def _pair(value: float, large: str, small: str) -> str:
     return f"{whole:,} {large} {rest} {small}" if rest else f"{whole:,} {large}"
 
 
+def between(low: float, high: float) -> str:
+    """`(36–52)` where both have the unit of what stands before it, else `(50 s – 2 min)`."""
+    words, more = seconds(low), seconds(high)
+    unit = more.rpartition(" ")[2]
+    if words.count(" ") == more.count(" ") == 1 and words.endswith(f" {unit}"):
+        return f"({words.partition(' ')[0]}–{more.partition(' ')[0]})"
+    return f"({words} – {more})"
+
+
 def digits(value: float) -> str:
     """Two digits, or whole numbers from 100 on; no trailing zeros."""
     return f"{value:.0f}" if abs(value) >= 99.5 or value == 0 else f"{float(f'{value:.2g}'):g}"
+
+
+def byte_count(value: float) -> str:
+    """`812 B`, `48 MB`: decimal units, as disks and networks count."""
+    if not math.isfinite(value):
+        return "–"
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < 999.5:
+            return f"{digits(value) if unit != 'B' else round(value)} {unit}"
+        value /= 1000
+    return f"{digits(value)} TB"
 
 
 def plural(count: int, word: str) -> str:
@@ -113,8 +133,8 @@ def header_line(graph: TaskGraph, plan: Plan | None = None) -> str:
 def _forecast(graph: TaskGraph, plan: Plan | None) -> list[str]:
     if plan is None or plan.makespan is None or not plan.has_seconds:
         return ["no forecast yet" + (f" on {plural(len(plan.workers), 'worker')}" if plan and plan.workers else "")]
-    spread = f" ({digits(plan.interval[0])}–{digits(plan.interval[1])})" if plan.interval else ""
-    declared = "declared " if not np.isnan(graph.duration).all() else ""
+    spread = f" {between(*plan.interval)}" if plan.interval else ""
+    declared = "declared " if not spread and not np.isnan(graph.duration).all() else ""
     found = [f"{declared}forecast {seconds(plan.makespan)}{spread} on {plural(len(plan.workers), 'worker')}"]
     if plan.lower_bound:
         found.append(f"best possible {seconds(plan.lower_bound)}")

@@ -62,7 +62,7 @@ describe("a connection", () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "performance"] });
     kernel = new Kernel();
     connection = new Connection(kernel);
-    listener = { state: vi.fn(), detail: vi.fn(), said: vi.fn() };
+    listener = { state: vi.fn(), detail: vi.fn(), said: vi.fn(), planned: vi.fn(), compared: vi.fn() };
   });
   afterEach(() => vi.useRealTimers());
 

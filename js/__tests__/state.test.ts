@@ -27,14 +27,20 @@ function snapshot(): DagState {
 
 function next(state: DagState, i: number): DagState | null {
   const { content, buffers } = fixture.messages[i];
-  return content.kind === "patch" ? applyPatch(state, content, bytes(buffers[0]), 100 + i) : null;
+  return content.kind === "patch"
+    ? applyPatch(state, content, bytes(buffers[0]), 100 + i, buffers[1] ? bytes(buffers[1]) : undefined)
+    : null;
 }
 
 /** Rows as the kernel has them; `ready` is derived here, the kernel says waiting. */
-function rowsOf(live: Live): Record<string, (number | null)[]> {
+function rowsOf(live: Live): Record<string, unknown[]> {
   const plain = (column: ArrayLike<number>): (number | null)[] =>
     Array.from(column, (v) => (Number.isNaN(v) ? null : v));
-  const rows = Object.fromEntries(Object.entries(live).map(([name, column]) => [name, plain(column)]));
+  const { asides, ...columns } = live;
+  const rows: Record<string, unknown[]> = Object.fromEntries(
+    Object.entries(columns).map(([name, column]) => [name, plain(column)]),
+  );
+  rows.asides = asides.map((a) => [a.start, a.end, a.task, a.worker, a.kind, Number(a.cold)]);
   rows.state = rows.state.map((s) => (s === READY ? WAITING : s));
   return rows;
 }
@@ -48,6 +54,11 @@ describe("what the kernel sends", () => {
     expect([...state.graph.x]).toEqual([70, 250, 250, 430]);
     expect(state.plan?.planner).toBe("heft");
     expect([...(state.plan?.end ?? [])]).toEqual([1, 2, 3, 4]);
+    expect(state.plan?.interval).toEqual([3.75, 4.5]);
+    expect(state.plan?.asides).toEqual([
+      { kind: 7, start: 1, end: 1.25, task: 0, worker: 1, cold: false },
+      { kind: 9, start: 0, end: 0.5, task: 0, worker: 1, cold: true },
+    ]);
     expect(state.workers).toEqual(["w0", "w1"]);
     expect(rowsOf(state.live)).toEqual(fixture.messages[0].live);
   });

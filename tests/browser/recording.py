@@ -24,14 +24,18 @@ from dagnb.trace.events import (
     PROVISIONAL,
     RECORD,
     Batch,
+    CopyFinished,
     Event,
+    OutputPreloaded,
     RecordKind,
     TaskFailed,
     TaskFinished,
     TaskSkipped,
     TaskStarted,
+    WorkerStarted,
 )
-from dagnb.widgets.dag import Actions, DagWidget
+from dagnb.widgets.actions import Actions
+from dagnb.widgets.dag import DagWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -131,9 +135,12 @@ def _record(event: Any) -> tuple[Any, ...]:
         TaskFinished: RecordKind.FINISHED,
         TaskFailed: RecordKind.FAILED,
         TaskSkipped: RecordKind.SKIPPED,
+        OutputPreloaded: RecordKind.PRELOADED,
+        CopyFinished: RecordKind.COPIED,
+        WorkerStarted: RecordKind.BEGUN,
     }[type(event)]
-    worker, attempt = getattr(event, "worker", 0), getattr(event, "attempt", 0)
-    return event.at, start, fetch, upload, size, event.task, worker, kind, attempt
+    worker, attempt = getattr(event, "worker", 0), getattr(event, "attempt", int(getattr(event, "cold", False)))
+    return event.at, start, fetch, upload, size, getattr(event, "task", 0), worker, kind, attempt
 
 
 @dataclass
@@ -159,6 +166,8 @@ class Played:
 
     def on_end(self, callback: Callable[..., None], /) -> None:
         self._ends.append(callback)
+        if self.state != "running":
+            callback(self)
 
     def emit(self, found: Iterable[Event], purpose: int = PROVISIONAL, worker: int = 0) -> None:
         self.give(Batch(purpose, worker, packed(found)))

@@ -32,12 +32,13 @@ total = add(parts)"""
 
 RUN = "%dag run etl"
 RESULT = "print(total.result(), etl.last.state.value)"
+COMPARE = "%dag compare etl -P simple,heft -w 1,2"
 BUSY = "began = time.time()\nwhile time.time() < began + 9: time.sleep(0.05)"
 AFTER = "print(etl.last.state.value, len(etl))"
 
 #: Numbers of the cells above.
-CELLS = [SETUP, ETL, RUN, RESULT, BUSY, AFTER]
-DRAWN, RUNNING, READ, BLOCKING, LAST = 1, 2, 3, 4, 5
+CELLS = [SETUP, ETL, RUN, RESULT, COMPARE, BUSY, AFTER]
+DRAWN, RUNNING, READ, COMPARING, BLOCKING, LAST = 1, 2, 3, 4, 5, 6
 
 #: How many pixels of the canvas differ from its corner; the widget draws nothing into its first pixel.
 INK = """canvas => {
@@ -92,6 +93,22 @@ def test_a_dag_lives_in_its_cell(tmp_path, chromium, screens):
         page.wait_for_timeout(500)
         page.screenshot(path=screens / "lab-plan-dark.png")
         widget.get_by_role("tab", name="Graph").click()
+
+        # Plans side by side: one is picked and run, and a slider asks what might be.
+        lab.run(COMPARING)
+        plans = lab.cell(COMPARING).locator(".dagnb").first
+        expect(plans.locator(".dagnb-compare tbody tr")).to_have_count(4)
+        expect(lab.cell(COMPARING).locator(".dagnb-static").first).to_be_hidden()
+        plans.locator(".dagnb-compare tbody tr").nth(2).click()
+        expect(plans.get_by_role("button", name="Run", exact=True)).to_have_text("▶ Run simple on 2")
+        page.screenshot(path=screens / "lab-compare.png")
+        plans.get_by_role("button", name="Run", exact=True).click()
+        expect(plans.locator(".dagnb-head")).to_contain_text("done in", timeout=30_000)
+        plans.locator(".dagnb-knobs input").first.fill("7")
+        expect(plans.locator(".dagnb-title")).to_contain_text("on 7 workers")
+        plans.get_by_role("button", name="Reset").click()
+        expect(plans.locator(".dagnb-title")).to_contain_text("on 2 workers")
+        expect(plans.locator(".dagnb-head")).to_contain_text("done in")
 
         # ▶ and ■ work while another cell keeps the kernel busy.
         lab.start(BLOCKING)

@@ -120,7 +120,7 @@ def test_sizes(value: object, want: float) -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"retires": 3}, "@task has no option retires.|did you mean retries"),
-    ({"zzz": 3}, "@task has no option zzz.|It knows name, outs, est, out_size, retries,"),
+    ({"zzz": 3}, "@task has no option zzz.|It knows name, outs, est, out_size, cpus, memory, retries,"),
     (
         {"est": "soon"},
         'est=\'soon\' is not a duration such as 30, "30s", "5m" or "2h".|Write est=30, or a text with its unit.',
@@ -159,8 +159,6 @@ LATER: dict[str, Any] = {
     "retry_delay": "2s",
     "retry_on": ValueError,
     "timeout": 3,
-    "cpus": 2,
-    "memory": "1GB",
     "cache": "7d",
     "version": "1",
     "requires": "numpy",
@@ -190,6 +188,28 @@ def test_options_at_their_default_are_accepted() -> None:
         "rerun": True,
     }
     assert task(**chosen)(len)([]) == 0
+
+
+def test_what_a_task_needs() -> None:
+    given = task(cpus=2, memory="1.5GB")(len).given
+    assert (given.cpus, given.memory) == (2.0, 1.5e9)
+    plain = task(memory=None)(len).given
+    assert (plain.cpus, plain.memory) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"cpus": 0}, "cpus=0 is not a number of processors"),
+        ({"cpus": "two"}, "cpus='two' is not a number of processors"),
+        ({"cpus": True}, "cpus=True is not a number of processors"),
+        ({"memory": 0}, "memory=0: no task works without"),
+        ({"memory": "much"}, "memory='much' is not a size such as 4096"),
+    ],
+)
+def test_needs_that_are_none(options: Any, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        task(**options)
 
 
 @pytest.mark.parametrize("word", ["map", "product"])

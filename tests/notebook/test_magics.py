@@ -224,7 +224,6 @@ def test_what_cannot_be_done_is_said(nb, line, texts):
 @pytest.mark.parametrize(
     "word",
     [
-        "compare",
         "retry",
         "why",
         "history",
@@ -232,7 +231,6 @@ def test_what_cannot_be_done_is_said(nb, line, texts):
         "attach",
         "replay",
         "record",
-        "export",
         "connect",
         "config",
         "cache",
@@ -321,3 +319,14 @@ def test_the_cell_that_loads_may_use(nb):
     nb.ok("%unload_ext dagnb")
     nb.ok("%load_ext dagnb\nwith dagnb.dag('etl') as etl:\n    x = load(1)", "L")
     assert nb.ns["etl"].graph.where == (f"Cell In[{nb.ip.execution_count - 1}], line 3",)
+
+
+def test_export_writes_a_file(nb, tmp_path):
+    nb.ok("%%dag etl --quiet\nx = load(1)\ny = add(x)")
+    target = tmp_path / "etl.json"
+    assert f"etl is written to {target}" in nb.ok(f"%dag export etl {target}")
+    first = target.read_text()
+    nb.ok(f"%dag export {target}")
+    assert len(target.read_text()) == len(first)
+    assert "export to which file?" in nb.fails("%dag export")
+    assert "Did you mean etl" in nb.fails(f"%dag export etll {target}")

@@ -6,9 +6,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import dagnb
+from dagnb.errors import PlanError
 from dagnb.graph.graph import TaskGraph
 from dagnb.notebook import pictures
-from dagnb.notebook.pictures import static_bundle
+from dagnb.notebook.pictures import comparison_bundle, static_bundle
 
 HOSTILE = ["a & b", "<script>alert(1)</script>", "\"quoted\" 'both'", "100% #1?", "naïve · ☃", "&lt;/svg&gt;", "]]>"]
 
@@ -67,3 +69,32 @@ def test_large_pictures_are_kept_once(monkeypatch):
 def test_any_size(n):
     bundle = static_bundle(graph([f"t{i}" for i in range(n)]), None, None, "m")
     assert sum(map(len, bundle.values())) < 300_000
+
+
+class Refusing:
+    name = '<b>"refusing" & co</b>'
+
+    def plan(self, *_):
+        raise PlanError("]]> no plan </svg><script>alert(1)</script>")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_comparison_is_a_picture_and_a_table(several):
+    dags = {"etl & more": graph(HOSTILE)} | ({"<i>two</i>": graph(["x"])} if several else {})
+    comparison = dagnb.compare(dags, ["heft", Refusing()], workers=[2, 4])
+    bundle = comparison_bundle(comparison, "dagnb-7")
+    assert bundle["text/plain"] == comparison.table()
+    (_, attributes), (_, image) = tags_of(bundle)
+    assert attributes["data-dagnb"] == "dagnb-7"
+    root = ET.fromstring(unquote(image["src"].partition(",")[2]))
+    words = " ".join(root.itertext())
+    assert "etl & more" in words
+    assert '<b>"' in words
+    assert not [e for e in root.iter() if e.tag.endswith(("script", "b"))]
+
+
+def test_a_comparison_of_a_large_graph_stays_small():
+    from tests.browser.recording import montage
+
+    comparison = dagnb.compare({"m": montage(2000)}, ["heft", "simple"], workers=[2, 4, 6, 8, 12, 16])
+    assert sum(map(len, comparison_bundle(comparison, "m").values())) < 200_000

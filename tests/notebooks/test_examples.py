@@ -60,6 +60,27 @@ def test_research_pipeline(tmp_path):
     assert "support vectors" in printed(cell_with(notebook, "ranking.result().head"))
 
 
+@pytest.mark.slow
+def test_planners(tmp_path):
+    notebook = execute(ROOT / "notebooks" / "03-planners.ipynb", tmp_path)
+    last = re.fullmatch(
+        r"42 tasks came back unchanged; acting took (\S+) times the plan", printed(notebook.cells[-1]).strip()
+    )
+    assert last, printed(notebook.cells[-1])
+    assert 0.95 < float(last[1]) < 2, "a busy machine makes it late, nothing makes it early"
+    overview = printed(cell_with(notebook, "planner_names()\n"))
+    assert overview.count("1.000") >= 6, "some planner is best on each kind"
+    for row in ("bag", "chain", "forkjoin", "diamond", "mapreduce", "mosaic", "geometric mean"):
+        assert re.search(rf"^{row} ", overview, re.MULTILINE)
+    assert "failed" not in overview
+    assert re.search(r"^★ +\w+ +4 ", printed(cell_with(notebook, "%dag compare mapreduce")), re.MULTILINE)
+    acted = cell_with(notebook, 'mode="sleep"')
+    assert any("<svg" in svg for svg in outputs_of(acted, "image/svg+xml"))
+    assert len(re.findall(r"planned \S+ s, acted \S+ s", printed(acted))) == 3
+    assert "mProject " in printed(cell_with(notebook, ".analysis()"))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_committed_outputs_read_well(path):
     """On GitHub there is no kernel: the static picture is there, small, and says nothing about a machine."""

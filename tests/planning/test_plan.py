@@ -48,6 +48,9 @@ def test_a_plan_that_fits_is_let_through():
         (1, Assignment(W0, 1, 0.0, Annotations(duplicate=(WorkerId("x"),))), "'left' is to be duplicated on 'x'"),
         (1, Assignment(W0, 1, 0.0, Annotations(prewarm=-1.0)), "'left' prewarms at -1.0 seconds"),
         (1, Assignment(W0, 1, 0.0, Annotations(prewarm=math.nan)), "'left' prewarms at nan seconds"),
+        (1, Assignment(W0, 1, 0.0, Annotations(stream=(3,))), "'left' streams task 3, which it does not need"),
+        (1, Assignment(W0, 1, 0.0, Annotations(group=-1)), "'left' is in group -1, which is not 0, 1, 2"),
+        (1, Assignment(W0, 1, 0.0, Annotations(group="a")), "'left' is in group 'a', which is not 0, 1, 2"),
     ],
 )
 def test_a_plan_that_does_not_fit_is_refused_by_name(task, assignment, text):
@@ -97,6 +100,8 @@ notes = st.none() | st.builds(
     keep_local=st.booleans(),
     duplicate=st.lists(st.sampled_from([W0, W1]), max_size=2).map(tuple),
     prewarm=st.none() | st.floats(0, 1e9),
+    group=st.none() | st.integers(0, 9),
+    stream=st.lists(st.integers(0, 5), max_size=3).map(tuple),
 )
 finite = st.floats(allow_nan=False, allow_infinity=False)
 assignments = st.builds(Assignment, names, st.integers(0, 10**9), finite, notes)
@@ -129,6 +134,30 @@ def test_a_completed_plan_keeps_its_timeline_and_figures_in_json():
     assert read.timeline.same_as(plan.timeline)
     assert read.planning_time == plan.planning_time
     assert None not in (plan.makespan, plan.lower_bound, plan.gb_seconds, plan.bytes_moved, plan.cold_starts)
+
+
+def test_a_document_from_before_a_figure_was_known_is_read():
+    plan = complete(Plan(GOOD), GRAPH, CLUSTER, Estimates.of(np.ones(4)))
+    assert plan.worker_seconds == 3.0 + 2.0
+    assert plan.span == plan.makespan == 3.0
+    document = json.loads(plan.to_json())
+    del document["worker_seconds"]
+    read = Plan.from_json(json.dumps(document))
+    assert read == replace(plan, worker_seconds=None)
+    del document["makespan"]
+    with pytest.raises(PlanError, match="this is not a plan"):
+        Plan.from_json(json.dumps(document))
+
+
+def test_what_is_wrong_with_annotations_is_found_in_columns_too():
+    good = Assignments.placed(
+        (W0, W1), [0, 0, 1, -1], [0, 1, 2, 3], {1: Annotations(preload=(0,), stream=(0,), group=2)}
+    )
+    Plan(good).validate(GRAPH, CLUSTER)
+    with pytest.raises(PlanError, match="'report' streams task 0, which it does not need"):
+        Plan(replace(good, notes={3: Annotations(stream=(0, 1))})).validate(GRAPH, CLUSTER)
+    with pytest.raises(PlanError, match="'right' is to be duplicated on 'w1'"):
+        Plan(replace(good, notes={2: Annotations(duplicate=(W1,))})).validate(GRAPH, CLUSTER)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +207,11 @@ def test_plans_differ_by_what_they_say_and_not_by_how_long_they_took():
         {"latency": -1.0},
         {"overhead": math.inf},
         {"startup": math.nan},
+        {"publish": 0.0},
+        {"publish": math.nan},
+        {"keep_alive": -1.0},
+        {"keep_alive": math.nan},
+        {"warm": math.inf},
     ],
 )
 def test_a_cluster_that_cannot_be_is_refused(wrong):

@@ -74,7 +74,7 @@ def test_an_option_that_is_not_there_is_refused_with_the_near_one():
 def test_an_unknown_name_lists_near_ones_and_all():
     with pytest.raises(UnknownPlannerError, match="no planner is called 'hefft', did you mean heft") as raised:
         find_planner("hefft")
-    assert "auto, free, heft, simple" in str(raised.value)
+    assert all(name in str(raised.value) for name in planner_names())
     with pytest.raises(UnknownPlannerError, match="no planner is called ''"):
         find_planner("")
 

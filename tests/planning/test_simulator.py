@@ -125,7 +125,8 @@ def test_speed_overhead_threads_and_startup():
     assert times([[], [], []], plan_of(0, 0, 0), cluster, [2, 4, 2]) == [(0, 1, 2.25), (0, 1, 3.25), (0, 2.25, 3.5)]
     found = forecast(TaskGraph.build("g", [[]]), plan_of(0), cluster, Estimates.of(np.ones(1)))
     assert found.cold_starts == 1
-    assert found.gb_seconds == pytest.approx(2.0 * 0.75)  # 2 GB for overhead + 1 / speed
+    assert found.gb_seconds == pytest.approx(2.0 * (1.0 + 0.75))  # 2 GB for the start, then overhead + 1 / speed
+    assert (found.worker_seconds, found.makespan, found.span) == (1.75, 1.75, 0.75)
 
 
 def test_a_task_of_length_zero_occupies_nobody():

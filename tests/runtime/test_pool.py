@@ -175,6 +175,25 @@ def test_a_killed_supervisor_is_replaced_by_a_connection_that_waits(pool):
 
 
 @pytest.mark.chaos
+def test_a_supervisor_killed_between_two_steps_of_connecting_is_replaced(pool, monkeypatch):
+    attached = pool.attachment
+    real, old = attached.wire.call, pool.status()
+
+    def last_word(*words):
+        """The old server's last answer."""
+        monkeypatch.setattr(attached.wire, "call", real)
+        os.kill(old.pid, signal.SIGKILL)
+        until(lambda: not psutil.pid_exists(old.redis.pid))
+        return b"PONG"
+
+    monkeypatch.setattr(attached.wire, "call", last_word)
+    wire = attached.open()
+    assert wire.call("PING") == b"PONG"
+    assert pool.status().pid != old.pid
+    wire.close()
+
+
+@pytest.mark.chaos
 def test_stop_after_a_crash_leaves_nothing_either(directory):
     pool = LocalPool.connect(settings(directory))
     os.kill(pool.status().pid, signal.SIGKILL)

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dagnb.planning.assignment import Annotations
+from dagnb.planning.cluster import Cluster
+from dagnb.planning.estimator import estimate
+from dagnb.planning.plan import Plan
 from dagnb.runtime import pack as packing
 from dagnb.runtime.hub import Hub
 from dagnb.runtime.keys import DAGNB, TODO, inbox, run_prefix
@@ -23,7 +27,9 @@ SLOT = 900
 
 
 class Hand:
-    """A worker played by hand."""
+    """A worker played by hand. `mark`: what it says of a run in which tasks have copies."""
+
+    mark = ""
 
     def __init__(self, store: Store, run: str, slot: int, epoch: int, workers: int, roots: int) -> None:
         self.store, self.run, self.slot, self.epoch = store, run, slot, epoch
@@ -49,7 +55,7 @@ class Hand:
             *(said.get("finished", 0), own, said.get("events", b""), said.get("mean", 0), 0, self.workers, self.roots),
             *(b"", ",".join(said.get("payloads", []))),
         )
-        return self.store._call(*words, *counts, *tail)
+        return self.store._call(*words, *counts, said.get("mark", self.mark), said.get("otherwise", b""), "", *tail)
 
 
 @pytest.fixture
@@ -65,6 +71,31 @@ def table(pool):
         store.recover(None, slot, 1, None, "")
     store.submit(run, package, [SLOT, SLOT + 1], {}, time.perf_counter_ns())
     yield [Hand(store, run, SLOT + i, 1, 2, 8) for i in range(2)]
+    store.cancel(run)
+    store.drop(run)
+    for slot in (SLOT, SLOT + 1):
+        store._call("DEL", inbox(slot), TODO + str(slot))
+        store._call("HDEL", DAGNB + "ws", *(f"{k}{slot}" for k in "esar"))
+
+
+@pytest.fixture
+def twins(pool):
+    """One task with a copy in each of two slots without processes, and one behind it."""
+    sketch = Sketch()
+    sketch(total, [sketch(leaf, 1)])
+    graph = sketch.graph()
+    store = Hub.of(pool).store
+    run = f"hand{time.time_ns() % 10**12}"
+    cluster = Cluster.local(2)
+    notes = {0: Annotations(duplicate=(cluster.workers[1].id,))}
+    plan = Plan.build(graph, cluster, estimate(graph), worker=[0, -1], sequence=[0, 1], annotations=notes)
+    for slot in (SLOT, SLOT + 1):
+        store.recover(None, slot, 1, None, "")
+    store.submit(run, packing.pack(graph, plan, {}, kept=graph.kept), [SLOT, SLOT + 1], {}, time.perf_counter_ns())
+    hands = [Hand(store, run, SLOT + i, 1, 2, 0) for i in range(2)]
+    for hand in hands:
+        hand.mark = "-"
+    yield hands
     store.cancel(run)
     store.drop(run)
     for slot in (SLOT, SLOT + 1):
@@ -195,3 +226,85 @@ def test_tiny_work_is_left_to_whoever_is_at_it_but_never_to_nobody(table):
     assert claim(two.sync(1)) == ([], [])
     one.sync(0, mean=1000, finished=0, own=[])
     assert claim(two.sync(1)) == ([], [7])
+
+
+# ---- copies ---------------------------------------------------------------------------------------------------------
+def told(hand: Hand) -> list[bytes]:
+    return [fields[1] for _, fields in hand.store._call("XRANGE", run_prefix(hand.run) + "ev", "-", "+")]
+
+
+def copy(name: str, **more):
+    """The commit of a copy of task 0."""
+    said = {"mark": "c0", "events": b"first", "otherwise": b"second", "own": [], "decrements": {1: 1}}
+    return said | {"where": [(0, name)], "blobs": [(name, b"sealed " + name.encode())]} | more
+
+
+def test_the_first_copy_counts_and_the_second_leaves_only_its_record(twins):
+    one, two = twins
+    assert claim(one.sync(1)) == claim(two.sync(1)) == ([], [0])
+    prefix = run_prefix(one.run)
+    one.store._call("SET", prefix + "p0.1:0", b"payload")
+    one.sync(0, finished=1, **copy("a"))
+    two.sync(0, finished=1, **copy("b", payloads=[prefix + "p0.1:0"], skipped=[1], notes=[("err", 0, "{}")]))
+    assert told(one) == [b"first", b"second"]
+    assert one.store._call("GET", prefix + "left") == b"1"
+    assert one.store._call("BITFIELD", prefix + "cnt", "GET", "i32", "#1") == [0]
+    assert one.store._call("HGETALL", prefix + "blob") == [b"a", b"sealed a"]
+    for part in ("p0.1:0", "err", "skip", f"own{two.slot}"):
+        assert not one.store._call("EXISTS", prefix + part)
+    answer = two.sync(1)
+    assert claim(answer) == ([], [1])
+    assert answer[1:] == [b"sealed a"]
+    assert finished(two.sync(0, finished=1, own=[]))
+    assert not {k for k in one.store._keys(prefix + "*") if k.endswith((b"way", b"won", b"seat"))}
+
+
+def test_a_copy_is_dropped_when_another_is_done_unless_its_value_stayed_there(twins):
+    one, two = twins
+    one.sync(1)
+    one.sync(0, finished=1, **copy("a"))
+    assert claim(two.sync(1)) == ([], [1])
+
+
+def test_a_copy_whose_value_did_not_leave_is_still_made_elsewhere(twins):
+    one, two = twins
+    one.sync(1)
+    one.sync(0, finished=1, **copy("a", mark="c0*", where=[], blobs=[]))
+    assert claim(two.sync(1)) == ([], [0])
+
+
+def test_a_copy_that_begins_late_does_not_tell_it(twins):
+    one, two = twins
+    one.sync(1)
+    two.sync(1)
+    one.sync(0, mark="b0", events=b"begins", otherwise=b"")
+    one.sync(0, finished=1, **copy("a"))
+    two.sync(0, mark="b0", events=b"begins too", otherwise=b"")
+    assert told(one) == [b"begins", b"first"]
+
+
+def test_a_copy_that_kills_its_workers_fails_its_task_only_if_it_is_first(twins):
+    one, two = twins
+    one.sync(1)
+    two.sync(1)
+    one.sync(0, finished=1, **copy("a"))
+    two.store.recover(None, two.slot, 5, 0, "3 workers died running it")
+    assert one.store.failures(one.run) == {}
+    again = Hand(two.store, two.run, two.slot, 5, 2, 0)
+    again.mark = "-"
+    assert claim(again.sync(2)) == ([], [1])
+
+
+def test_a_copy_that_killed_its_workers_first_is_the_outcome(twins):
+    one, two = twins
+    one.sync(1)
+    two.sync(1)
+    two.store.recover(None, two.slot, 5, 0, "3 workers died running it")
+    one.sync(0, finished=1, **copy("a"))
+    assert told(one)[-1] == b"second"
+    assert "3 workers died" in one.store.failures(one.run)[0]["message"]
+    again = Hand(two.store, two.run, two.slot, 5, 2, 0)
+    again.mark = "-"
+    assert b"F0" in again.sync(2)[0]
+    assert finished(again.sync(0, finished=1, own=[], skipped=[1]))
+    assert one.store.facts(one.run).state == "failed"

@@ -1,5 +1,6 @@
 """The public names as users write them; type-checked by tests/typing/test_api.py, never run."""
 
+from pathlib import Path
 from typing import Any, assert_type
 
 import dagnb
@@ -39,6 +40,10 @@ assert_type(etl.plan(workers=Cluster.local(3)), Plan)
 run = etl.run(workers=2, keep=["raw"], wait=False)
 assert_type(run, Run)
 assert_type(etl.run(plan=plan).state.value, str)
+comparison = etl.compare(["heft", "dask"], workers=[2, Cluster.local(4)])
+assert_type(comparison["heft", 2].makespan, float | None)
+assert_type(etl.run(plan=comparison.best.plan), Run)
+assert_type(dagnb.compare({"etl": etl}, "heft", workers=4).table(), str)
 assert_type(etl.name, str)
 assert_type(etl.last, Run | None)
 assert_type(list(etl), list[str])
@@ -46,6 +51,9 @@ assert_type(len(etl), int)
 assert_type("raw" in etl, bool)
 assert_type(etl.pull("raw"), dict[str, Any])
 assert_type(dagnb.workers(4), int)
+assert_type(dagnb.from_wfformat("trace.json.gz", name="trace"), Dag)
+assert_type(etl.export("etl.json"), Path)
+assert_type(etl.run(mode="sleep", scale=0.01).acted, bool)
 names: list[str] = sorted(etl.graph.keys)
 
 

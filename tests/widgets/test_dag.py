@@ -11,7 +11,8 @@ from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
 from dagnb.planning.planner import find_planner, run_planner
 from dagnb.trace.events import TaskFinished, TaskState
-from dagnb.widgets.dag import TAIL, Actions, DagWidget
+from dagnb.widgets.actions import Actions, Knobs
+from dagnb.widgets.dag import TAIL, DagWidget
 from tests.browser.recording import Played, pipeline
 
 
@@ -207,3 +208,126 @@ def test_an_empty_graph_and_odd_names_are_sent(show):
         front.say(kind="ready", have="")
         assert front.answer("snapshot")["graph"]["tasks"] == len(graph)
         front.widget.close()
+
+
+# --- plans side by side, and plans that might be -----------------------------------------------------------------
+
+
+def compared(graph: TaskGraph, *planners: Any) -> Any:
+    import dagnb
+
+    return dagnb.compare({graph.name: graph}, planners or ("heft", "simple"), workers=[2, 4])
+
+
+class Slow:
+    """Sliders whose plans are simulated on as many workers as they say."""
+
+    def __init__(self) -> None:
+        self.asked: list[Knobs] = []
+
+    def knobs(self, plan: Any) -> Knobs:
+        return Knobs(len(plan.workers), 2e9, 1e9)
+
+    def __call__(self, plan: Any, knobs: Knobs) -> Any:
+        self.asked.append(knobs)
+        if knobs.workers > 50:
+            raise ValueError("so many workers\nare nowhere")
+        time.sleep(0.1)
+        return run_planner(find_planner("heft"), pipeline(4), Cluster.local(knobs.workers), estimate(pipeline(4)))
+
+
+def test_a_comparison_is_told_when_asked_for_and_a_pick_makes_a_row_the_plan(graph, show):
+    front = show(planned(graph))
+    comparison = compared(graph)
+    front.widget.show_comparison(comparison.rows, comparison.best_of(graph.name))
+    assert front.widget.mode == "compare"
+    assert front.widget.compared == {"id": 1, "rows": 4, "chosen": 2}
+    front.say(kind="get-compare")
+    assert [row["planner"] for row in front.answer("compare")["rows"]] == ["heft", "simple", "heft", "simple"]
+    front.say(kind="ready", have="")
+    front.answer("snapshot")
+    front.say(kind="pick", row=1)
+    assert front.answer("snapshot")["plan"]["planner"] == "simple"
+    assert front.widget.plan is comparison[1].plan
+    assert front.widget.compared["chosen"] == 1
+    for row in (9, -1, "x", None, 1.5):
+        front.say(kind="pick", row=row)
+    front.say(kind="get-detail", task=0)
+    front.answer("detail")
+    assert front.widget.plan is comparison[1].plan
+
+
+def test_another_graph_takes_the_comparison_away(graph, show):
+    front = show(planned(graph))
+    front.widget.show_comparison(compared(graph).rows, 0)
+    other = pipeline(5)
+    front.widget.show_plan(planned(other), other)
+    assert front.widget.compared == {}
+    assert front.widget.mode == "plan"
+
+
+def test_while_a_run_goes_on_it_is_what_is_shown(graph, show):
+    sliders = Slow()
+    front = show(planned(graph), what_if=sliders)
+    front.widget.show_comparison(compared(graph).rows, 0)
+    run = Played(graph)
+    front.widget.follow(run)
+    front.say(kind="pick", row=1)
+    assert "a run is going on" in front.answer("said")["text"]
+    front.say(kind="what-if", id=1, workers=3, memory=2e9, bandwidth=1e9)
+    refused = front.answer("planned")
+    assert not refused["ok"]
+    assert "a run is going on" in refused["text"]
+    assert sliders.asked == []
+
+
+def test_sliders_bring_a_plan_that_might_be_and_the_newest_position_wins(graph, show):
+    sliders = Slow()
+    real = planned(graph)
+    front = show(real, what_if=sliders)
+    before = front.widget.header
+    assert before["knobs"] == {"workers": 4, "memory": 2e9, "bandwidth": 1e9}
+    assert not before["what_if"]
+    for number in range(1, 9):
+        front.say(kind="what-if", id=number, workers=number, memory=2e9, bandwidth=1e9)
+    while front.answer("planned")["id"] != 8:
+        pass
+    assert [knobs.workers for knobs in sliders.asked] in ([1, 8], [8])
+    assert len(front.widget.plan.workers) == 8
+    header = front.widget.header
+    assert header["what_if"]
+    assert header["knobs"]["workers"] == 8
+    assert header["fingerprint"] != before["fingerprint"]
+    front.say(kind="what-if", id=9, reset=True)
+    assert front.answer("planned")["id"] == 9
+    assert front.widget.plan is real
+    assert front.widget.header == before
+
+
+def test_reset_brings_back_the_run_that_was_shown(graph, show):
+    front = show(planned(graph), what_if=Slow())
+    run = Played(graph)
+    front.widget.follow(run)
+    run.makespan = 2.0
+    run.end("done")
+    summary = front.widget.summary
+    front.say(kind="what-if", id=1, workers=3, memory=2e9, bandwidth=1e9)
+    front.answer("planned")
+    assert front.widget.summary == {}
+    front.say(kind="what-if", id=2, reset=True)
+    front.answer("planned")
+    assert front.widget.summary == summary
+
+
+def test_what_cannot_be_planned_says_why_and_changes_nothing(graph, show):
+    real = planned(graph)
+    front = show(real, what_if=Slow())
+    for wrong, why in (({"workers": 99}, "so many workers"), ({"workers": "many"}, "invalid literal")):
+        front.say(kind="what-if", id=1, memory=2e9, bandwidth=1e9, **wrong)
+        answer = front.answer("planned")
+        assert not answer["ok"]
+        assert why in answer["text"]
+    front.say(kind="what-if", id=2)
+    assert not front.answer("planned")["ok"]
+    assert front.widget.plan is real
+    assert front.widget.imagined is None

@@ -16,12 +16,23 @@ from hypothesis import strategies as st
 from dagnb.graph.graph import TaskGraph
 from dagnb.planning.cluster import WorkerId
 from dagnb.planning.plan import Assignment, Plan
-from dagnb.trace.events import COMMIT, PROVISIONAL, RETRACTION, Batch, TaskFailed, TaskFinished, TaskStarted
+from dagnb.trace.events import (
+    COMMIT,
+    PROVISIONAL,
+    RETRACTION,
+    Batch,
+    CopyFinished,
+    OutputPreloaded,
+    TaskFailed,
+    TaskFinished,
+    TaskStarted,
+    WorkerStarted,
+)
 from dagnb.trace.timeline import COLUMNS, Timeline
 from dagnb.widgets import feed as feeds
 from dagnb.widgets.feed import Feed
 from dagnb.widgets.layout import Layout, Spacing, pack
-from dagnb.widgets.snapshot import NO_WORKER, ROW, Part, Picture, graph_facts, rows
+from dagnb.widgets.snapshot import ASIDE, NO_WORKER, ROW, Part, Picture, asides, graph_facts, rows
 from tests.browser.recording import Played
 
 FIXTURE = Path(__file__).parents[2] / "js" / "__tests__" / "fixtures" / "patches.json"
@@ -88,6 +99,37 @@ def test_ready_brings_the_whole_picture_then_patches_follow_in_sequence(browser)
     assert browser.messages[-1][0]["run"] == "r1"
     (row,) = np.frombuffer(browser.messages[-1][1][0], ROW)
     assert (row["task"], row["worker"], row["state"], row["size"]) == (0, 1, 3, 100.0)
+
+
+def test_what_happens_beside_the_tasks_is_told_once(browser):
+    run = Played(chain())
+    browser.feed.follow(Picture(run.graph), run, "r1", lambda: run.state)
+    browser.say("ready")
+    browser.wait(1)
+    run.emit([WorkerStarted(1, 0.5, 0.25), OutputPreloaded(0, 1, 0.75, 0.5, 10.0)])
+    browser.wait(2)
+    run.emit([TaskFinished(0, 1, 2.0, 1.0)])
+    browser.wait(3)
+    run.emit([CopyFinished(0, 0, 2.5, 1.0)])
+    browser.wait(4)
+    told = [np.frombuffer(buffers[1], ASIDE) if len(buffers) > 1 else None for _, buffers in browser.messages[1:]]
+    assert told[0]["kind"].tolist() == [9, 7]
+    assert told[0]["cold"].tolist() == [1, 0]
+    assert told[1] is None
+    assert told[2][["start", "end", "task", "worker", "kind"]].tolist() == [(1.0, 2.5, 0, 0, 8)]
+    browser.say("resync", have=run.graph.fingerprint)
+    browser.wait(5)
+    content, buffers = browser.messages[-1]
+    whole = dict(zip([name for name, _ in content["columns"]], buffers, strict=True))
+    assert len(np.frombuffer(whole["asides"], ASIDE)) == 3
+
+
+def test_another_plan_for_the_same_graph_does_not_bring_the_graph_again(browser):
+    browser.say("ready")
+    browser.wait(1)
+    browser.feed.show(Picture(browser.feed._picture.graph))
+    browser.wait(2)
+    assert [name for name, _ in browser.messages[1][0]["columns"]] == ["records"]
 
 
 def test_what_the_browser_has_is_not_sent_again(browser):
@@ -237,10 +279,12 @@ def conversation() -> dict[str, Any]:
     planned = Timeline.of(
         4, [TaskFinished(i, w, e, s, 0.125) for i, w, s, e in ((0, 0, 0, 1), (1, 0, 1, 2), (2, 1, 1, 3), (3, 1, 3, 4))]
     )
+    planned.apply(OutputPreloaded(0, 1, 1.25, 1.0, 8.0))
+    planned.apply(WorkerStarted(1, 0.5, 0.0))
     workers = (WorkerId("w0"), WorkerId("w1"))
     plan = Plan(
         tuple(Assignment(workers[w], i) for i, w in enumerate((0, 0, 1, 1))),
-        planner="heft", workers=workers, makespan=4.0, lower_bound=3.5, timeline=planned,
+        planner="heft", workers=workers, makespan=4.0, lower_bound=3.5, interval=(3.75, 4.5), timeline=planned,
         graph_fingerprint=graph.fingerprint,
     )  # fmt: skip
     picture = Picture(graph, plan)
@@ -251,6 +295,9 @@ def conversation() -> dict[str, Any]:
     def note(content: dict[str, Any], buffers: list[bytes]) -> None:
         expected = {name: [None if math.isnan(x) else x for x in getattr(timeline, name).tolist()] for name in COLUMNS}
         expected["worker"] = [NO_WORKER if w < 0 else w for w in expected["worker"]]
+        beside = [[*map(float, (a["start"], a["at"])), *map(int, (a["task"], a["worker"], a["kind"], a["attempt"]))]
+                  for a in timeline.asides]  # fmt: skip
+        expected["asides"] = beside
         said.append({"content": content, "buffers": [base64.b64encode(b).decode() for b in buffers], "live": expected})
 
     def happen(worker: int, purpose: int, *found: Any) -> np.ndarray:
@@ -258,14 +305,13 @@ def conversation() -> dict[str, Any]:
         run.emit(found, purpose, worker)
         return timeline.apply_batch(run._batches[0]).astype(np.int32)
 
-    happen(0, COMMIT, TaskFinished(0, 0, 1.5, 0.25, 0.125, 0.0625, 1e6))
-    note(
-        *picture.message(
-            "", rows(timeline, np.flatnonzero(timeline.state).astype(np.int32)), run="r1", state="running", seq=7, t=1.5
-        )
-    )
-    changed = happen(1, PROVISIONAL, TaskStarted(1, 1, 1.75), TaskFinished(2, 1, 2.5, 1.75, 0.5, 0.0, 64.0, 2))
-    note({"kind": "patch", "run": "r1", "state": "running", "seq": 8, "t": 2.5}, [rows(timeline, changed)])
+    happen(0, COMMIT, TaskFinished(0, 0, 1.5, 0.25, 0.125, 0.0625, 1e6), WorkerStarted(1, 0.75, 0.0))
+    begun = rows(timeline, np.flatnonzero(timeline.state).astype(np.int32))
+    note(*picture.message("", begun, asides(timeline.asides), run="r1", state="running", seq=7, t=1.5))
+    ended = TaskFinished(2, 1, 2.5, 1.75, 0.5, 0.0, 64.0, 2)
+    changed = happen(1, PROVISIONAL, TaskStarted(1, 1, 1.75), ended, CopyFinished(2, 0, 2.75, 1.5))
+    patch = [rows(timeline, changed), asides(timeline.asides[1:])]
+    note({"kind": "patch", "run": "r1", "state": "running", "seq": 8, "t": 2.5}, patch)
     changed = np.union1d(happen(1, RETRACTION), happen(0, COMMIT, TaskFailed(1, 0, 3.5, 2.75, 2))).astype(np.int32)
     note({"kind": "patch", "run": "r1", "state": "failed", "seq": 9, "t": 3.5}, [rows(timeline, changed)])
     return {"keys": list(graph.keys), "messages": said}

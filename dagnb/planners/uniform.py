@@ -1,0 +1,57 @@
+"""uniform: one resource configuration for all tasks, assigned breadth first, then optimised.
+
+The first algorithm of the research engine that dagnb grew from, in its final form: `dagnb.planners.breadth` assigns,
+`dagnb.planners.optimise` keeps what shortens the simulated run. Of a cluster with workers of several sizes only those
+of one size are used: the size whose plan is shortest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dagnb.planning.plan import Plan
+from dagnb.planning.simulator import in_units_of
+
+from .breadth import Breadth
+from .optimise import Search, Sla
+from .sizes import sizes
+
+if TYPE_CHECKING:
+    from dagnb.graph.graph import TaskGraph
+    from dagnb.planning.cluster import Cluster
+    from dagnb.planning.estimator import Estimates
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every optimisation can be switched off.
+
+    sla    the makespan that counts: "average", or a part of all runs such as 0.9
+    """
+
+    sla: Sla = "average"
+    preload: bool = True
+    keep_local: bool = True
+    prewarm: bool = True
+    duplicate: bool = True
+
+    def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
+        """A plan for each size of workers; the shortest is optimised."""
+        cluster = in_units_of(estimates, cluster)
+        tried = [
+            Search(graph, cluster, estimates, breadth_first(graph, cluster, estimates, members), self.sla)
+            for members in sizes(cluster, estimates)
+        ]
+        search = min(tried, key=lambda s: s.time)
+        search.evaluations = len(tried)
+        wanted = {name: getattr(self, name) for name in ("preload", "keep_local", "prewarm", "duplicate")}
+        search.optimise(wanted)
+        facts = {"sla": self.sla, **wanted, **search.facts()}
+        return replace(search.best, planner="uniform", parameters=facts, evaluations=search.evaluations)
+
+
+def breadth_first(graph: TaskGraph, cluster: Cluster, estimates: Estimates, members: list[int]) -> Plan:
+    """The plain assignment to these workers."""
+    found = Breadth(graph, cluster, estimates, members)
+    return Plan.build(graph, cluster, estimates, worker=found.worker, sequence=found.sequence)

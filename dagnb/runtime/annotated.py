@@ -1,0 +1,85 @@
+"""What a plan asks beside place and order, as it travels: a few small tables, and nothing when a plan asks nothing.
+
+    copies      task → positions that each run it; the first outcome counts (`dagnb.runtime.copies`)
+    groups      task without a worker → group: whoever claims the first member gets the others (`sync.lua`, seats)
+    preloads    object → {position: tasks named there that want it early} (`dagnb.runtime.preload`)
+    local       tasks whose output shall not leave before somebody else needs it; packed, not yet obeyed
+    streams     task → inputs that come while their producer runs; packed, not yet obeyed: it starts when they are whole
+
+A position is that of a worker in the plan. NOBODY among the positions of a copy: that copy is whoever's is free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dagnb.planning.plan import Plan
+
+#: The position of a copy without a named worker.
+NOBODY = -1
+#: The route of a task about which the script asks Redis: it has copies, or a group.
+ASK = -2
+
+Tables = tuple[
+    dict[int, tuple[int, ...]], dict[int, int], dict[int, dict[int, int]], tuple[int, ...], dict[int, tuple[int, ...]]
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """The tables of one plan."""
+
+    copies: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    groups: dict[int, int] = field(default_factory=dict)
+    preloads: dict[int, dict[int, int]] = field(default_factory=dict)
+    local: tuple[int, ...] = ()
+    streams: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan) -> Annotated:
+        """Read them from the annotations of a plan."""
+        columns = plan.columns
+        position = {worker: i for i, worker in enumerate(plan.workers)}
+        seats = [*(position[worker] for worker in columns.ids), NOBODY]
+        found = cls()
+        local = []
+        for task, note in sorted(columns.notes.items()):
+            seat = seats[columns.worker[task]]
+            if note.duplicate:
+                found.copies[task] = tuple(dict.fromkeys((seat, *(position[worker] for worker in note.duplicate))))
+            if note.group is not None and seat == NOBODY and not note.duplicate:
+                found.groups[task] = note.group
+            if seat != NOBODY:
+                for item in note.preload:
+                    wanted = found.preloads.setdefault(item, {})
+                    wanted[seat] = wanted.get(seat, 0) + 1
+            if note.keep_local:
+                local.append(task)
+            if note.stream:
+                found.streams[task] = note.stream
+        return cls(found.copies, found.groups, found.preloads, tuple(local), found.streams)
+
+    @classmethod
+    def from_tables(cls, tables: Tables | None) -> Annotated:
+        """What `tables` gave."""
+        return cls(*tables) if tables else cls()
+
+    def tables(self) -> Tables | None:
+        """The tables as plain data; None when all of them are empty."""
+        tables = (self.copies, self.groups, self.preloads, self.local, self.streams)
+        return tables if any(tables) else None
+
+    def routed(self, task: int) -> bool:
+        """Whether the script must ask where this task goes."""
+        return task in self.copies or task in self.groups
+
+    def ways(self, slots: Sequence[int]) -> Mapping[int, str]:
+        """For the script: task → "d" and the slots of its copies (-1: whoever is free), or "g" and its group."""
+        found = {task: f"g{group}" for task, group in self.groups.items()}
+        for task, positions in self.copies.items():
+            found[task] = "d" + ",".join(str(slots[p] if p >= 0 else NOBODY) for p in positions)
+        return found

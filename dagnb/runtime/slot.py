@@ -1,0 +1,81 @@
+"""A place for a worker, the command that fills it, and what the store does when its worker has died."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from dagnb.runtime.children import Child
+
+MAIN = str(Path(__file__).resolve().parents[1] / "__main__.py")
+
+
+class Recovery(Protocol):
+    """The part of the store that the life of workers needs."""
+
+    def recover(
+        self, run_id: str | None, slot: int, epoch: int, poison: int | None, reason: str, kind: str = ..., /
+    ) -> int:
+        """Fence the slot and give back what its worker had not committed; the number of tasks.
+
+        `poison` is a task that fails instead, with an error of class `kind` for `reason`.
+        """
+        ...
+
+    def fail(self, run: str, reason: str, /) -> bool:
+        """End a run now, as failed; False when it had ended before."""
+        ...
+
+
+#: (slot, epoch, runtime directory) → the command of a worker.
+Command = Callable[[int, int, Path], list[str]]
+
+
+def worker_command(slot: int, epoch: int, directory: Path) -> list[str]:
+    """The program of a worker. -P: what lies in its working directory must not shadow the standard library."""
+    options = ["--slot", str(slot), "--epoch", str(epoch), "--dir", str(directory)]
+    return [sys.executable, "-P", MAIN, "worker", *options]
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for a worker."""
+
+    number: int
+    context: str
+    epoch: int = 0
+    child: Child | None = None
+    #: Read end of the pipe on which the worker says that it is up; -1 once it has, or never will.
+    ready: int = -1
+    #: Has its worker said that it is there?
+    up: bool = False
+    #: When its worker was started, in seconds of the monotonic clock.
+    since: float = 0.0
+    #: Workers in a row that ended soon, without having run a task.
+    failures: int = 0
+    #: When to start again, in seconds of the monotonic clock; 0: not waiting.
+    again: float = 0.0
+    #: When to kill what should have ended by itself; 0: nothing is to be killed.
+    deadline: float = 0.0
+    #: Why it was given up.
+    broken: str = ""
+    #: It is to end and not to be replaced.
+    stopping: bool = False
+    #: Processors that its worker is bound to; none: not bound.
+    processors: frozenset[int] = frozenset()
+    #: Bytes resident in its worker before the first task, and those beyond that were found to be too much; 0: none.
+    bare: int = 0
+    peak: int = 0
+
+    @property
+    def state(self) -> str:
+        """One word for `status`."""
+        if self.broken:
+            return "broken"
+        if self.child is None:
+            return "waiting" if self.again else "stopped"
+        return "up" if self.up else "starting"

@@ -1,0 +1,78 @@
+"""What happens beside the tasks' own lives, in the rows of a Gantt chart: copies, fetches ahead, workers starting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dagnb.trace.events import TaskState
+from dagnb.trace.records import RecordKind
+
+from .svg import num, path, rect, text
+from .svg_axis import Axis, Box, Rows, Track, outline
+from .wording import text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dagnb.graph.graph import TaskGraph
+    from dagnb.trace.timeline import Timeline
+
+    from .theme import Theme
+
+#: What each is called in the legend, in the order in which they stand there.
+NAMES = {
+    RecordKind.COPIED: "copy that came second",
+    RecordKind.PRELOADED: "fetched ahead",
+    RecordKind.BEGUN: "worker starting",
+}
+
+#: Lines of a hatched bar are so far apart.
+HATCH = 4.0
+
+
+def beside(graph: TaskGraph, track: Track, axis: Axis, rows: Rows, theme: Theme) -> Iterator[str]:
+    """Start-ups are grey, copies hatched in an outline of their kind's colour, fetches ahead thin below them."""
+    found: dict[int, list[tuple[Box, int]]] = {}
+    asides = track.timeline.asides
+    lanes = rows.of(asides["worker"]).tolist()
+    for aside, lane in zip(asides, lanes, strict=True):
+        x = axis.x(float(aside["start"]))
+        y = lane * rows.height + track.top
+        box = (x, y, max(0.6, axis.x(float(aside["at"])) - x), track.height)
+        found.setdefault(int(aside["kind"]), []).append((box, int(aside["task"])))
+    begun = ((x, y + 0.3 * h, w, 0.4 * h) for (x, y, w, h), _ in found.get(RecordKind.BEGUN, ()))
+    yield path(map(outline, begun), fill=theme.edge)
+    for box, task in found.get(RecordKind.COPIED, ()):
+        yield _copy(box, theme.kind(int(graph.kind[task])))
+    ahead = ((x, y + h + 0.5, w, 1.5) for (x, y, w, h), _ in found.get(RecordKind.PRELOADED, ()))
+    yield path(map(outline, ahead), fill=theme.strong[TaskState.RUNNING])  # between the rows
+
+
+def _copy(box: Box, colour: str) -> str:
+    x, y, w, h = box
+    lines: list[str] = []
+    at = x
+    while at < x + w and len(lines) < 200:
+        rise = min(h, x + w - at)
+        lines.append(f"M{num(at)},{num(y + h)}l{num(rise)},{num(-rise)}")
+        at += HATCH
+    frame = path([outline(box)], fill=colour, fill_opacity=0.18, stroke=colour, stroke_width=1)
+    return frame + path(lines, stroke=colour, stroke_width=1)
+
+
+def beside_legend(shown: Sequence[Timeline], x: float, y: float, theme: Theme) -> list[str]:
+    """What the marks mean, for those that occur."""
+    kinds = {int(kind) for timeline in shown for kind in timeline.asides["kind"]}
+    parts: list[str] = []
+    for kind, words in NAMES.items():
+        if kind not in kinds:
+            continue
+        if kind == RecordKind.COPIED:
+            parts.append(_copy((x, y, 10.0, 10.0), theme.quiet))
+        elif kind == RecordKind.PRELOADED:
+            parts.append(rect(x, y + 4.5, 10, 1.5, fill=theme.strong[TaskState.RUNNING]))
+        else:
+            parts.append(rect(x, y + 3, 10, 4, fill=theme.edge))
+        parts.append(text(x + 15, y + 9, words, font_size=11, fill=theme.quiet))
+        x += 15 + text_width(words, 11) + 16
+    return parts
