@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NonUniform:
-    """Every optimisation can be switched off.
+    """Every optimisation can be switched; `keep_local` is simulated only, workers do not delay outputs by plan yet.
 
     tolerance    the part by which the makespan may grow over that of the best configuration
     sla          the makespan that counts: "average", or a part of all runs such as 0.9
@@ -44,7 +44,7 @@ class NonUniform:
     tolerance: float = 0.05
     sla: Sla = "average"
     preload: bool = True
-    keep_local: bool = True
+    keep_local: bool = False
     prewarm: bool = True
     duplicate: bool = True
 

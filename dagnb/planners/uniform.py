@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every optimisation can be switched off.
+    """Every optimisation can be switched; `keep_local` is simulated only, workers do not delay outputs by plan yet.
 
     sla    the makespan that counts: "average", or a part of all runs such as 0.9
     """
 
     sla: Sla = "average"
     preload: bool = True
-    keep_local: bool = True
+    keep_local: bool = False
     prewarm: bool = True
     duplicate: bool = True
 

@@ -136,9 +136,8 @@ class AnnotatedEngine(Engine):
             super()._finish(task, worker, woken)
 
     def _upload(self, task: int, worker: int) -> float:
-        """Seconds for which the worker is kept by what the task has left to write."""
-        first, last = self._child_start[task], self._child_start[task + 1]
-        return 0.0 if first == last or self._policy.keeps(task, worker) else self._network.upload(task, self.now)
+        """Seconds for which the worker is kept by what the task has left to write; the user keeps what nobody needs."""
+        return 0.0 if self._policy.keeps(task, worker) else self._network.upload(task, self.now)
 
     def _other(self, kind: int, what: int, woken: list[int]) -> None:
         if kind == Kind.ENDED:

@@ -94,10 +94,10 @@ LAST = 12
 
 
 def _network(history: History, overhead: float) -> dict[str, float]:
-    """Rates from large values, latency from small ones; what is measured includes what coordinates it: that goes."""
+    """Rates from large values, latency from small ones; a transfer includes what coordinates it: that goes."""
     facts: dict[str, float] = {}
     written = history.pairs("publish")
-    if rate := _rate(written["x"], written["y"] - overhead):
+    if rate := _rate(written["x"], written["y"]):
         facts["publish"] = rate
     moved = history.pairs("transfer")
     small = moved["y"][moved["x"] < SMALL]

@@ -126,14 +126,9 @@ class ObeyPlan(Policy):
         """What is shared: of each group one task."""
         return len(self._shared)
 
-    def keeps(self, task: int, worker: int) -> bool:
-        """Said so, or everybody who needs the output is known to be on the same worker."""
-        return task in self._kept or all(self._goes(child) == worker for child in self._engine.children(task))
-
-    def _goes(self, task: int) -> int:
-        """The worker of a task, as far as it is known."""
-        mine = self._worker[task]
-        return mine if mine >= 0 else self._taken.get(self._group.get(task, NONE), NONE)
+    def keeps(self, task: int, worker: int) -> bool:  # noqa: ARG002  others look at both
+        """Only what says so: workers commit what they have before each task that is long, its large inputs included."""
+        return task in self._kept
 
     def _hand_out(self, task: int) -> None:
         """Every further worker of a task has it among its own."""

@@ -23,7 +23,7 @@ from .outbox import ELSEWHERE, LONG, SYNC, Outbox
 from .preload import Preloader
 from .serialize import ATOMS, unseal
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
-from .values import GONE, Encoded, Gone, Remote, copy_of, land, size_of, unpack_blob
+from .values import GONE, INLINE, Encoded, Gone, Remote, copy_of, land, size_of, unpack_blob
 
 if TYPE_CHECKING:
     from .compiled import Compiled
@@ -56,10 +56,9 @@ class Loop:
             self.need = [ELSEWHERE] * n
         else:
             self.need = [starts[i + 1] - starts[i] for i in range(n)]
+        self.awaited = 0
         if compiled.route is not None:
-            for task, place in enumerate(compiled.route):
-                if place not in (-1, position):
-                    self.need[task] = ELSEWHERE
+            self._routed(compiled.route, position)
         self.here = bytearray(n)  # ready in this worker
         self.heavy: dict[int, int] = {}  # values that are not atoms → consumers here that have not run
         self.ready: list[int] = []  # heap of ranks
@@ -247,6 +246,8 @@ class Loop:
             self.outbox.announced = task
             slow = self.pace[graph.function_of[task]] == SLOW
             self.outbox.flush(self.lap(), begins=task, prefetch=slow and len(ready) == 1, clear=not slow)
+            if self.awaited > 0:  # what became ready elsewhere, and is named for this worker, may come first
+                return self.absorb()
         return False
 
     def _report(self) -> bool:
@@ -256,6 +257,16 @@ class Loop:
         if self.outbox.done or len(self.ready) == 1:
             self.outbox.flush(self.lap(), prefetch=len(self.ready) == 1)
         return False
+
+    def _routed(self, route: list[int], position: int) -> None:
+        """Tasks of others never become ready here; `awaited` counts those of this worker that come by its queue."""
+        starts, deps = self.graph.starts, self.graph.deps
+        for task, place in enumerate(route):
+            if place == position:
+                needed = deps[starts[task] : starts[task + 1]]
+                self.awaited += not needed or any(route[d] != position for d in needed)
+            elif place != -1:
+                self.need[task] = ELSEWHERE
 
     def lap(self) -> int:
         """Begin another stretch of work; when that is."""
@@ -310,7 +321,7 @@ class Loop:
         users = self.graph.cstarts[task + 1] - self.graph.cstarts[task]
         if not users:
             self.values[task] = GONE
-        elif type(value) not in ATOMS:
+        elif type(value) not in ATOMS or size > INLINE:
             self.heavy[task] = users
 
     def release(self, tasks: list[int]) -> None:
@@ -384,7 +395,9 @@ class Loop:
         if claimed:
             if self.groups is not None:
                 self.groups.join(claimed)
-            rank = self.graph.rank
+            rank, route = self.graph.rank, self.graph.route
+            if route is not None:
+                self.awaited -= sum(route[task] == self.position for task in claimed)
             for task in claimed:
                 self.here[task] = 1
             self.ready += [rank[t] for t in claimed] if rank else claimed
@@ -414,7 +427,7 @@ class Loop:
             for d in graph.deps[graph.starts[task] : graph.starts[task + 1]]:
                 if type(values[d]) is Gone:
                     values[d] = found.get(d, GONE)
-                if type(values[d]) not in ATOMS and not self._counted(d, task):
+                if (type(values[d]) not in ATOMS or d in self.heavy) and not self._counted(d, task):
                     self.heavy[d] = self.heavy.get(d, 0) + 1
 
     def _counted(self, dependency: int, task: int) -> bool:

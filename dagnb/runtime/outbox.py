@@ -239,9 +239,10 @@ class Outbox:
         size, values = 0, loop.values
         for task in frontier:
             value = values[task]
-            if type(value) in ATOMS:
+            weight = len(value) if type(value) in (str, bytes) else 16
+            if type(value) in ATOMS and weight <= INLINE:
                 group[task] = value
-                size += len(value) if type(value) in (str, bytes) else 16
+                size += weight
             elif copies is None or not copies.stays(task, value):
                 value = self._leaving(task, value)
                 if type(value) is Encoded and len(value.data) > SMALL:

@@ -206,8 +206,8 @@ local function pull(queue, limit, share) -- from a queue until there are so many
     got = annotated and #mine < limit and call('LPOP', queue, math.min(limit - #mine, share))
   end
 end
-local named = math.max(want, prefetch)
-if named > #mine then pull(run .. 'q' .. slot, named, named) end
+local named = call('LLEN', run .. 'q' .. slot) -- all of them: nobody else may run them, and the worker knows their order
+if named > 0 then pull(run .. 'q' .. slot, #mine + math.min(named, CHUNK), CHUNK) end
 if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
 -- a handful of tiny tasks is not worth a second worker, as long as one is at it: it owns something that is not committed.
 -- (Who merely is awake does not count: two that were woken together would each leave the work to the other, for ever.)

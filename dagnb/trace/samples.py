@@ -154,23 +154,15 @@ def _order(timeline: Timeline, good: NDArray[np.bool_]) -> tuple[NDArray[Any], F
     return tasks, before
 
 
-def _gaps(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_]) -> tuple[NDArray[Any], Floats, Floats]:
-    """Tasks that could have begun when their worker was done with the one before: that one, the gap, its output.
+def _gaps(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_]) -> tuple[NDArray[Any], Floats]:
+    """Tasks that could have begun when their worker was done with the one before, and the gap, without its upload.
 
-    Only then it is sure that nothing else was waited for. The output counts (bytes, else 0) where it was large and had
-    to leave the worker, because it was not used up by the very next task there.
+    Only then it is sure that nothing else was waited for.
     """
     tasks, before = _order(timeline, good)
-    at_once = np.isfinite(before) & (_ready(graph, timeline.end)[tasks] <= before)
-    at = np.flatnonzero(at_once)
-    gap = np.maximum(timeline.start[tasks[at]] - before[at], 0.0)
-    sent = np.zeros(len(at))
-    large = np.flatnonzero(timeline.size[tasks[at - 1]] > LARGE)
-    for k in large[: 4 * MOST_PAIRS].tolist():
-        task, following = int(tasks[at[k] - 1]), int(tasks[at[k]])
-        if set(graph.dependents(task)) - {following}:
-            sent[k] = timeline.size[task]
-    return tasks[at], gap, sent
+    at = np.flatnonzero(np.isfinite(before) & (_ready(graph, timeline.end)[tasks] <= before))
+    gap = timeline.start[tasks[at]] - before[at] - timeline.upload[tasks[at - 1]]
+    return tasks[at], np.maximum(gap, 0.0)
 
 
 #: See `_overhead`.
@@ -181,12 +173,11 @@ LARGE = 1 << 16
 
 
 def _overhead(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_], run: int) -> NDArray[np.void]:
-    """Mean seconds between two tasks of one worker, after small outputs; x: mean seconds of executing.
+    """Mean seconds between two tasks of one worker, uploads left out; x: mean seconds of executing.
 
     The mean and not the median, because a plan adds them up; what is wild counts as `MOST` times the median only.
     """
-    tasks, gap, sent = _gaps(graph, timeline, good)
-    gap = gap[sent == 0]
+    tasks, gap = _gaps(graph, timeline, good)
     if len(gap) < 4:
         return np.zeros(0, PAIR)
     mean = float(np.mean((timeline.end - timeline.start)[tasks]))
@@ -194,10 +185,10 @@ def _overhead(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_], run
 
 
 def _publishing(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_], run: int) -> NDArray[np.void]:
-    """Seconds between two tasks of one worker after an output that it had to write to the store; x: its bytes."""
-    _, gap, sent = _gaps(graph, timeline, good)
-    large = np.flatnonzero(sent)[:MOST_PAIRS]
-    return _pairs(run, zip(sent[large].tolist(), gap[large].tolist(), strict=True))
+    """Seconds of writing a large output to the store; x: its bytes."""
+    needed = np.diff(graph.children[0]) > 0  # what is only kept for the user is written otherwise
+    large = np.flatnonzero(good & needed & (timeline.size > LARGE) & (timeline.upload > 0))[:MOST_PAIRS]
+    return _pairs(run, zip(timeline.size[large].tolist(), timeline.upload[large].tolist(), strict=True))
 
 
 def _transfers(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_], run: int) -> NDArray[np.void]:

@@ -201,7 +201,7 @@ def test_facts_of_the_machine():
     history.add(
         Taught(1, machine={"overhead": np.concatenate([pairs(0.05, 4e-4), pairs(1e-5, 2e-6)])}),
         Taught(2, machine={"transfer": np.concatenate([pairs(100.0, 9e-4), pairs(1e6, 7.9e-3)])}),
-        Taught(3, machine={"publish": pairs(1e6, 2.4e-3)}),
+        Taught(3, machine={"publish": pairs(1e6, 2e-3)}),
     )
     found = measured(history)
     assert found == {

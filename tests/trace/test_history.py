@@ -63,15 +63,22 @@ def test_what_the_machine_costs():
 
 
 def test_transfers_and_publishing():
-    """Worker 0 makes 2 MB and goes on 0.2 s later; worker 1, which was idle, has it 0.5 s after it was made."""
+    """Worker 0 makes 2 MB and writes it in 0.2 s; worker 1, which was idle, has it 0.5 s after it was made."""
     events = [
-        TaskFinished(0, 0, at=1.0, start=0.0, size=2e6),
+        TaskFinished(0, 0, at=1.0, start=0.0, upload=0.2, size=2e6),
         TaskFinished(1, 0, at=2.2, start=1.2, size=8.0),
         TaskFinished(2, 1, at=3.0, start=1.3, fetch=0.2, size=8.0),
     ]
     found = taught(graph([[], [], [0]]), Timeline.of(3, events), ["a", None, None], [ON, ON], 1).machine
     assert found["transfer"][["x", "y"]].tolist() == [(2e6, pytest.approx(0.5))]
     assert found["publish"][["x", "y"]].tolist() == [(2e6, pytest.approx(0.2))]
+
+
+def test_uploads_are_no_overhead():
+    """Between two tasks lie 0.3 s of upload and 0.1 s that every task costs."""
+    events = [TaskFinished(i, 0, at=1.0 + 1.4 * i, start=1.4 * i, upload=0.3, size=2e6) for i in range(6)]
+    found = taught(graph([[]] * 6), Timeline.of(6, events), ["a"] * 6, [ON] * 6, 1).machine
+    assert found["overhead"][["x", "y"]].tolist() == [(pytest.approx(1.0), pytest.approx(0.1))]
 
 
 def test_a_graph_from_a_trace_teaches_nothing_of_code():
