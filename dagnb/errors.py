@@ -29,7 +29,7 @@ from __future__ import annotations
 import linecache
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -89,6 +89,10 @@ class WorkerLostError(TaskError):
 
 class WorkerMemoryError(TaskError, MemoryError):
     """The task took more memory than its worker has: it was refused, or the worker was ended."""
+
+    def __new__(cls, *args: object) -> Self:
+        """Made as any exception is: MemoryError's own way refuses classes that are not built in, to who asks for it."""
+        return Exception.__new__(cls, *args)
 
 
 class SkippedError(RunError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -291,6 +292,55 @@ def test_priority_orders_what_is_ready(pool):
     done = run(graph, pool, plan=named(graph, [0] * 40, 1, order))
     starts = done.timeline.start
     assert sorted(range(40), key=lambda i: starts[i]) == list(range(39, -1, -1))
+
+
+def nap(x: int) -> int:
+    time.sleep(0.03)
+    return x
+
+
+def long_text(n: int) -> str:
+    return "x" * n
+
+
+def length(text: str) -> int:
+    return len(text)
+
+
+def test_order_holds_among_long_tasks(pool):
+    """Children that are ready where they are needed wait for roots that the plan puts first."""
+    sketch = Sketch()
+    roots = [sketch(nap, i) for i in range(4)]
+    for root in roots:
+        sketch(nap, root)
+    done = run(sketch.graph(), pool, plan=named(sketch.graph(), [0] * 8, 1, list(range(8))))
+    assert np.argsort(done.timeline.start).tolist() == list(range(8))
+
+
+def test_what_becomes_ready_elsewhere_comes_first_if_the_plan_says_so(pool):
+    """Worker 0 has a queue of long tasks of its own when an urgent one arrives from worker 1."""
+    sketch = Sketch()
+    first = sketch(nap, 0)
+    for i in range(6):
+        sketch(nap, i)
+    urgent = sketch(nap, first)
+    graph = sketch.graph()
+    plan = named(graph, [1, *[0] * 7], 2, [0, 2, 3, 4, 5, 6, 7, 1])
+    run(graph, pool, plan=plan)  # both workers are up after this
+    begun = run(graph, pool, plan=plan).timeline.start
+    assert sorted(range(1, 8), key=lambda i: begun[i]).index(urgent.task) <= 2
+
+
+def test_large_texts_travel_as_payloads(pool):
+    """They are not kept for good by the worker that made them, nor carried by a script; their upload is told."""
+    sketch = Sketch()
+    text = sketch(long_text, 300_000)
+    ends = [sketch(length, text) for _ in range(2)]
+    graph = sketch.graph()
+    done = run(graph, pool, plan=named(graph, [0, 0, 1], 2))
+    assert [done.result(end) for end in ends] == [300_000, 300_000]
+    assert done.timeline.upload[text.task] > 0
+    assert done.timeline.size[text.task] > 300_000
 
 
 def test_a_plan_for_another_graph_is_refused(pool):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -167,13 +168,9 @@ def _write(directory, name):
 
 
 def test_several_kernels_write_at_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_write, args=(tmp_path, f"c{i}")) for i in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [p.exitcode for p in processes] == [0] * 3
+    call = "import sys; from pathlib import Path; from tests.trace.test_history import _write; _write(Path({!r}), {!r})"
+    processes = [subprocess.Popen([sys.executable, "-c", call.format(str(tmp_path), f"c{i}")]) for i in range(3)]
+    assert [process.wait(60) for process in processes] == [0] * 3
     history = History.open(tmp_path, "m")
     assert [len(history.records(f"c{i}")[0].runs) for i in range(3)] == [20] * 3
     assert len(history.records("both")[0].runs) == RUNS  # 60 of them, none lost before the bound
