@@ -7,13 +7,16 @@ FOLDER     WfFormat files; without one, graphs drawn from the seeds (give other 
 
 Tasks sleep, so that eight workers fit on two cores; sizes are told to Dask without moving bytes. What one task and one
 fetch cost in this cluster beside their work is measured first, on a chain, and given to the simulation as overhead and
-latency. Predicted is `Plan.makespan`; measured is first start to last end, the median of the repeats.
+latency. Predicted is `Plan.makespan`; measured is first start to last end, the median of the repeats, each in a process
+of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
+import os
 import statistics
 import sys
 import time
@@ -98,8 +101,16 @@ def cluster_of(workers: int):
     )
 
 
-def measured(graph: TaskGraph, estimates: Estimates, workers: int) -> float:
+def measured(graph: TaskGraph, estimates: Estimates, workers: int, seed: int) -> float:
+    """The same in a process of its own, as a notebook is: the scheduler's choices depend on the seed of hashes."""
+    os.environ["PYTHONHASHSEED"] = str(seed)
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        return process.apply(once, (graph, estimates, workers))
+
+
+def once(graph: TaskGraph, estimates: Estimates, workers: int) -> float:
     """Seconds from the first start to the last end on a fresh LocalCluster."""
+    warnings.simplefilter("ignore")
     from dask._task_spec import Task, TaskRef
     from distributed import Client, get_task_stream
 
@@ -163,7 +174,7 @@ def rows(graph: TaskGraph, chosen: argparse.Namespace, overhead: float, latency:
         estimates = Estimates.of(raw * scale, np.nan_to_num(graph.size) * scale)
         cluster = Cluster.local(workers, overhead=overhead, latency=latency, bandwidth=float("inf"))
         plan = run_planner(find_planner("dask"), graph, cluster, estimates)
-        real = [measured(graph, estimates, workers) for _ in range(chosen.repeats)]
+        real = [measured(graph, estimates, workers, seed) for seed in range(1, 1 + chosen.repeats)]
         middle = statistics.median(real)
         error = abs(plan.makespan / middle - 1)
         spread = (max(real) - min(real)) / middle

@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -77,30 +78,49 @@ def runtime_dir():
 def stop_supervisor(directory: Path, patience: float = 20.0) -> None:
     """End the supervisor of a runtime directory as an administrator would (SIGTERM); it takes Redis and workers along.
 
-    Asserts that neither a process nor a file of it remains.
+    Asserts that neither a live run, nor a process, nor a file of it remains. What a live run needs stays after a
+    signal, as it should, so that such a run is named first.
     """
+    live = live_runs(directory)
     note = directory / "supervisor.json"
     if note.exists():
         pid = json.loads(note.read_text())["pid"]
         if psutil.pid_exists(pid):
             os.kill(pid, signal.SIGTERM)
     end = time.monotonic() + patience
-    while (left := leftovers(directory)) and time.monotonic() < end:
+    while (left := leftovers(directory, files=not live)) and time.monotonic() < end:
         time.sleep(0.05)
     log = directory / "supervisor.log"
     said = log.read_text()[-2000:] if log.exists() else ""
     assert not left, f"left behind in {directory}: {left}\n{said}"
+    assert not live, f"runs that never ended, of tests that gave up waiting for them or forgot them: {live}\n{said}"
 
 
-def leftovers(directory: Path) -> list[str]:
-    """Processes that name the directory in their command line, and files in it."""
-    files = [str(path) for path in directory.iterdir()] if directory.exists() else []
+def live_runs(directory: Path) -> list[str]:
+    """The runs that have not ended, by what their submission says of them."""
+    from dagnb.errors import StoreError
+    from dagnb.runtime.presence import RUNS
+    from dagnb.runtime.wire import Wire
+
+    if not (directory / "r.sock").exists():
+        return []
+    with suppress(StoreError):
+        wire = Wire(str(directory / "r.sock"), "tests", patience=0.0)
+        words = [word.decode() for word in wire.call("HGETALL", RUNS)]
+        wire.close()
+        return [f"{run} {about[:200]}" for run, about in zip(words[::2], words[1::2], strict=True)]
+    return []
+
+
+def leftovers(directory: Path, *, files: bool = True) -> list[str]:
+    """Processes that name the directory in their command line, and `files` in it."""
+    there = [str(path) for path in directory.iterdir()] if files and directory.exists() else []
     processes = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
         words = process.info["cmdline"] or []
         if process.pid != os.getpid() and any(str(directory) in word for word in words):
             processes.append(f"{process.pid}: {' '.join(words)}")
-    return processes + files
+    return processes + there
 
 
 @pytest.fixture(scope="session")

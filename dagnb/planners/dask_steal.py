@@ -7,7 +7,7 @@ offered first to workers with little to do, and move where they are expected to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import nlargest
 from math import log2
 
@@ -22,10 +22,13 @@ VICTIMS = 10
 
 
 class Stealing:
-    """The ladders of all workers, and the balancing over them."""
+    """The ladders of all workers, and the balancing over them.
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    chance    [n] in which order tasks of one step are looked at: in the scheduler that of a set
+    """
+
+    def __init__(self, books: Books, chance: Sequence[float]) -> None:
+        self._books, self._chance = books, chance
         self._ladder: list[list[dict[int, None]]] = [[{} for _ in range(STEPS)] for _ in books.workers]
         self._step: dict[int, tuple[int, int]] = {}  # task → worker and step
 
@@ -61,7 +64,7 @@ class Stealing:
         victims = self._victims(thieves, occupied, total)
         for step in range(STEPS):
             for victim in victims:
-                for task in list(self._ladder[victim.index][step]):
+                for task in sorted(self._ladder[victim.index][step], key=self._chance.__getitem__):
                     if not thieves:
                         return
                     if books.on[task] is not victim or not waits(task):

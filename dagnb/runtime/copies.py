@@ -74,6 +74,7 @@ class Copies:
         loop.here[task] = 0
         if self._needless(task):
             loop.release(self._inputs_of(task))
+            outbox.stale = True
             return False
         followers = self._execute(task, real)
         outbox.flush(loop.lap(), copy=task)

@@ -10,6 +10,7 @@ from dagnb.errors import PickleError
 from dagnb.trace.records import COMMIT as COMMITTED
 from dagnb.trace.records import PROVISIONAL, Record, RecordKind, pack_batch
 
+from .marks import NONE
 from .serialize import ATOMS, dumps, seal
 from .values import BLOB, GONE, INLINE, SMALL, Encoded, Remote, encode, pack_blob
 
@@ -51,6 +52,7 @@ class Outbox:
         self.announced = -1
         self.reported = now()
         self.flying: list[int] = []  # frontier of the commit that is not acknowledged
+        self.stale = False  # Redis lists copies as owned here that were dropped
 
     # ---- gather -----------------------------------------------------------------------------------------------------
     def note_output(self, task: int) -> None:
@@ -128,6 +130,7 @@ class Outbox:
         """
         loop = self.loop
         graph, desk = loop.graph, loop.desk
+        desk.mark[0] = NONE  # the task before is over, and not to blame for what comes now
         mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
         surplus = self._surplus(mean, clear=clear)
         commit = self._commits(tick, mean, must=dry or begins is not None or copy is not None or bool(surplus))
@@ -149,7 +152,7 @@ class Outbox:
         for entry in (*kept, *notes):
             tail += entry
         tail += skipped
-        own = b"p" + array("I", self._owned()).tobytes() if commit or surplus else b""
+        own = self._own(commit or bool(surplus), begins)
         if loop.preloader is not None:
             self.records += loop.preloader.told()
         purpose = COMMITTED if commit else PROVISIONAL
@@ -198,9 +201,17 @@ class Outbox:
             loop.release([d for d in deps if d not in fresh])
         return list(tasks)
 
-    def _owned(self) -> list[int]:
-        by_rank = self.loop.graph.by_rank
-        return [by_rank[r] for r in self.loop.ready] if by_rank else self.loop.ready
+    def _own(self, changes: bool, begins: int | None) -> bytes:  # noqa: FBT001
+        """The list of what is owned here, when it is to replace the one in Redis. Only what is committed may leave it.
+
+        One that is out of date would tell the others that somebody is at it: they would leave tiny work to this worker.
+        """
+        if not (changes or (self.stale and not self.done)):
+            return b""
+        self.stale = False
+        ready, by_rank = self.loop.ready, self.loop.graph.by_rank
+        owned = [by_rank[r] for r in ready] if by_rank else ready
+        return (b"p" if begins is None else b"l") + array("I", owned).tobytes()
 
     def _decrements(self, tail: list[Word]) -> bytes:
         """Counters of children that wait for more fall by what happened here since the last commit.

@@ -39,7 +39,7 @@ for _, piece in ipairs(call('LRANGE', own, 0, -1)) do
   local kind = string.sub(piece, 1, 1)
   if kind == 'm' then
     for id in string.gmatch(string.sub(piece, 2), '[^,]+') do add(id) end
-  elseif kind == 'p' then
+  elseif kind == 'p' or kind == 'l' then
     for p = 2, #piece, 4 do add(tostring((struct.unpack('<I4', piece, p)))) end
   else -- a range of free roots, by position: which tasks these are, stands in `roots`
     local first, n = string.match(piece, '(%d+):(%d+)')

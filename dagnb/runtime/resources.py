@@ -169,6 +169,12 @@ def room_for(error: BaseException) -> Iterator[BaseException]:
         _limit(limit + bare)
 
 
+def lift() -> None:
+    """No limit from here on: this process is about to end, and has something to tell before."""
+    if _held:
+        _limit(None)
+
+
 def _limit(size: int | None) -> None:
     """Set the soft limit of this process; None lifts it."""
     if sys.platform != "linux":

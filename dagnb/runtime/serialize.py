@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import pickle
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import PickleError, SignatureError
@@ -53,16 +52,22 @@ def _mac(secret: bytes, purpose: bytes, data: bytes | memoryview) -> bytes:
 def dumps(value: Any) -> bytes:
     """Pickle, by value where the receiver could not import it: what a notebook defines lives in `__main__`.
 
-    Raises PickleError, which names the part that cannot travel.
+    Raises PickleError, which names the part that cannot travel, and MemoryError where there is no room for the bytes.
     """
-    with suppress(Exception):  # whatever a user's __reduce__ raises, cloudpickle gets its try
+    try:
         data = pickle.dumps(value, 5)
         if b"__main__" not in data:
             return data
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001, S110  whatever a user's __reduce__ raises, cloudpickle gets its try
+        pass
     try:
         import cloudpickle
 
         by_value: bytes = cloudpickle.dumps(value, 5)
+    except MemoryError:
+        raise  # nothing is wrong with the value, and to say where it is large there is no room
     except Exception as error:
         raise PickleError(_refusal(value, error)) from error
     return by_value

@@ -1,6 +1,7 @@
 """The life of workers: started, watched, buried, replaced.
 
-A *slot* is a place for a worker; workers come and go in it. A slot belongs to one context for good. When a worker dies
+A *slot* is a place for a worker; workers come and go in it. A slot belongs to one context, and goes with it when nobody
+has used that for long enough. When a worker dies
 
     1. it is really dead (reaped), so that nobody writes where it wrote,
     2. the task that its mark shows is blamed; the third death of a task makes it poison,
@@ -95,13 +96,7 @@ class Slots:
         chosen = self.of(key)[:workers]
         new = len(chosen) < workers
         while len(chosen) < workers:
-            number = max(self.slots, default=-1) + 1
-            if number >= SLOTS:
-                msg = f"there is no room for more than {SLOTS} workers; end some kernels first"
-                raise RuntimeError(msg)
-            self.slots[number] = Slot(number, key)
-            self.marks.clear(number)
-            chosen.append(self.slots[number])
+            chosen.append(self._create(key, chosen[-1].number + 1 if chosen else 0))
         for slot in chosen:
             if slot.stopping and slot.child is not None:  # it was asked to end a moment ago
                 slot.child.stop(0.0)
@@ -111,6 +106,16 @@ class Slots:
                 if not context.resources.elastic:
                     self.launch(slot)
         return chosen, new
+
+    def _create(self, context: str, least: int) -> Slot:
+        """A slot with the lowest free number from `least` on: those of a context are in the order of their making."""
+        number = next((number for number in range(least, SLOTS) if number not in self.slots), None)
+        if number is None:
+            msg = f"there is no room for more than {SLOTS} workers; end some kernels first"
+            raise RuntimeError(msg)
+        self.slots[number] = Slot(number, context)
+        self.marks.clear(number)
+        return self.slots[number]
 
     def launch(self, slot: Slot) -> None:
         """A worker for a slot that has none. Raises OSError when it cannot be started at all."""
@@ -254,13 +259,21 @@ class Slots:
                 if mark.task is not None:
                     slot.child.send(signal.SIGINT)
 
-    def stop(self, context: str) -> None:
-        """Let the workers of a context end; they are started again when somebody asks."""
-        for slot in self.of(context):
+    def dismiss(self, context: str) -> bool:
+        """Let the workers of a context that nobody uses end, and forget its slots; True once that is done."""
+        slots = self.of(context)
+        for slot in slots:
             slot.again = 0.0
             if slot.child is not None and not slot.stopping:
                 slot.stopping, slot.deadline = True, time.monotonic() + GRACE
                 slot.child.send(signal.SIGTERM)
+        if any(slot.child is not None for slot in slots):
+            return False
+        for slot in slots:
+            del self.slots[slot.number]
+            self.directory.worker_log(slot.number).unlink(missing_ok=True)
+        del self.contexts[context]
+        return True
 
     def tick(self, now: float) -> None:
         """Do what is due: kill who has outstayed the grace, start whom we made wait."""

@@ -212,13 +212,16 @@ class Supervisor:
                 self.slots.recovery.fail(run, f"its workers do not start: {slot.broken}")
 
     def _look(self, now: float) -> None:
-        """Who is there? Stop the workers that nobody uses, and leave when nobody is there at all."""
+        """Who is there? Dismiss the workers that nobody uses, and leave when nobody is there at all."""
         timeout = self.settings.idle_timeout
         self.next_look = now + min(max(timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
         self.redis.renew(self.calls)
         unused, alone = self.presence.look(now, timeout)
-        for context in unused:
-            self.slots.stop(context)
+        awaited = {slot.context for waiting in self.waiting for slot in waiting.slots}
+        for context in unused - awaited:
+            if self.slots.dismiss(context):
+                self.presence.unused.pop(context, None)
+                self.calls.call("HDEL", CONTEXTS, context)
         if alone and not self.waiting:
             self._leave_if_alone()
 

@@ -6,7 +6,8 @@
 --  1 slot            2 epoch           3 number of this request     4 run id
 --  5 wanted tasks (negative: prefetch at most so many, only if there is plenty)
 --  6 tasks finished here since the last commit (0: this request commits nothing)
---  7 own: "" keep, "p" + packed u32: everything this slot owns and has not run (replaces what is recorded)
+--  7 own: "" keep, "p" or "l" + packed u32: everything this slot owns and has not run (replaces what is recorded);
+--    "l": the first to run is announced, and nobody knows when this slot is at the others
 --  8 packed events   9 mean task duration here, ns (0 unknown, negative: expected)   10 now, ns   11 workers of the run   12 free roots
 -- 13 packed i16 places, one for each decrement ("" when no task has a named worker)
 -- 14 payload keys that this commit refers to, comma separated
@@ -209,14 +210,18 @@ end
 local named = call('LLEN', run .. 'q' .. slot) -- all of them: nobody else may run them, and the worker knows their order
 if named > 0 then pull(run .. 'q' .. slot, #mine + math.min(named, CHUNK), CHUNK) end
 if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
--- a handful of tiny tasks is not worth a second worker, as long as one is at it: it owns something that is not committed.
--- (Who merely is awake does not count: two that were woken together would each leave the work to the other, for ever.)
+-- a handful of tiny tasks is not worth a second worker, as long as one is at it: it owns something that is not committed,
+-- and not behind a task that was announced because it may be long. (Who merely is awake does not count: two that were
+-- woken together would each leave the work to the other, for ever. Who still counts as idle has waited in vain: nobody
+-- came round to it. It is not idle while it asks, or it would be the one that is woken for what it gives away next.)
 local average = mean
 if average == 0 then average = tonumber(string.match(call('GET', run .. 'avg') or '0', '%d+')) end
 local worth = true
-if want > 0 and #mine == 0 and average > 0 and backlog() * average < WORTH then
+local waited = want > 0 and call('SREM', run .. 'idle', slot) == 1 and tonumber(ARGV[6]) == 0
+if want > 0 and #mine == 0 and average > 0 and not waited and backlog() * average < WORTH then
   for _, other in ipairs(call('SMEMBERS', run .. 'act')) do
-    if other ~= slot and call('EXISTS', run .. 'own' .. other) == 1 then worth = false end
+    local owned = other ~= slot and call('LINDEX', run .. 'own' .. other, 0)
+    if owned and string.sub(owned, 1, 1) ~= 'l' then worth = false end
   end
 end
 local first, count = 0, 0

@@ -14,6 +14,8 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any
 
+from dagnb.errors import PickleError
+
 from .serialize import ATOMS, dumps, loads, seal, unseal
 
 if TYPE_CHECKING:
@@ -115,6 +117,16 @@ def size_of(value: Any) -> int:
         return len(value.data)
     size = getattr(value, "nbytes", None)
     return int(size) if isinstance(size, int) else 0
+
+
+def weight(value: Any) -> int:
+    """Bytes that a value takes on its way; for what does not tell its size, by encoding it."""
+    if type(value) in ATOMS:
+        return size_of(value)
+    try:
+        return len(encode(value))
+    except (PickleError, MemoryError):
+        return size_of(value)
 
 
 class Shelf:

@@ -22,7 +22,7 @@ from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import NONE, Marks
 from .serialize import loads, unseal
-from .values import Shelf, size_of
+from .values import Shelf, weight
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Desk:
         self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
         self.mark[0] = NONE
         self.next_run = ""
+        self._joined: set[str] = set()
         self._settled = False
         self._work = 0  # ns at work in this run, as told when it last had nothing to do
         self.ready = self._idle_since = now()
@@ -98,10 +99,30 @@ class Desk:
         """Wait for a word; True when another run is to be joined first. `work`: ns spent on tasks of this one."""
         self._worked(work)
         word = self._listen(PATIENCE)
-        if word is not None and word[:1] == b"S" and word[1:].decode() != run:
+        if word is None:
+            self.next_run = self._missed(run)
+        elif word[:1] == b"S" and word[1:].decode() != run:
             self.next_run = word[1:].decode()
-            return True
-        return False
+        return bool(self.next_run)
+
+    def _missed(self, run: str) -> str:
+        """Another run that waits for this slot although no word says so; empty if there is none.
+
+        Its word went with a predecessor, or was heard before the run had work here: then two workers could wait in two
+        runs, each for the other.
+        """
+        for waiting in self._waiting():
+            if waiting != run and (
+                waiting not in self._joined or self.talk.wire.call("EXISTS", run_prefix(waiting) + f"q{self.slot}")
+            ):
+                return waiting
+        return ""
+
+    def _waiting(self) -> list[str]:
+        """Live runs that this slot takes part in, oldest first."""
+        found = [name.decode() for name in self.talk.wire.call("LRANGE", TODO + str(self.slot), 0, -1)]
+        self._joined.intersection_update(found)
+        return [name for name in found if self.talk.wire.call("HEXISTS", RUNS, name)]
 
     def _worked(self, work: int) -> None:
         if work != self._work:
@@ -125,15 +146,12 @@ class Desk:
         self._settled = True  # a new worker looks first: its predecessor may have taken the word with it
         if word is not None and word[:1] == b"S":
             return word[1:].decode()
-        for waiting in self.talk.wire.call("LRANGE", TODO + str(self.slot), 0, -1):
-            if self.talk.wire.call("HEXISTS", RUNS, waiting):
-                found: str = waiting.decode()
-                return found
-        return ""
+        return next(iter(self._waiting()), "")
 
     def join(self, run: str) -> None:
         """Work in a run until it ends or another one calls."""
         arrived = now()
+        self._joined.add(run)
         prefix = run_prefix(run)
         body, meta = self.talk.wire.calls([("GET", prefix + "dag"), ("HMGET", prefix + "meta", "submitted", "slots")])
         if body is None or meta[0] is None:
@@ -172,8 +190,12 @@ class Desk:
 
     def _exhausted(self, loop: Loop) -> NoReturn:
         """A value is too large for what memory is left: its task is blamed, and what else is here is done elsewhere."""
-        if self.mark[0] == NONE and loop.outbox.done:
-            self.mark[0] = max(loop.outbox.done, key=lambda task: size_of(loop.values[task]))
+        from .resources import lift
+
+        lift()  # to find out whose it is takes memory too
+        done = loop.outbox.done
+        if done and self.mark[0] in (NONE, *done):  # it was met while values were written down
+            self.mark[0] = max(done, key=lambda task: weight(loop.values[task]))
         os._exit(EXHAUSTED)
 
     def _stagger(self, position: int, arrived: int) -> None:

@@ -91,7 +91,7 @@ def test_books_balance_after_everything_ran():
     chance = np.random.default_rng(3)
     graph = sample_graphs()["random"]
     estimates = Estimates.of(chance.exponential(2.0, len(graph)), chance.exponential(1e8, len(graph)))
-    policy = DaskPolicy(graph, TWO, estimates)
+    policy = DaskPolicy(graph, TWO, estimates, priorities(graph), chance)
     Engine(graph, policy, TWO, estimates).run()
     policy.on_tick()
     for worker in policy.books.workers:

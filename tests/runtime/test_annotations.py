@@ -238,6 +238,24 @@ def test_graphs_with_many_duplicates_give_what_plain_python_gives(pool, seed):
     nothing_left(done)
 
 
+def test_a_worker_that_drops_a_copy_does_not_seem_to_be_at_it(pool):
+    """Two of them once left the last tiny task to each other for ever."""
+    sketch = Sketch()
+    sketch(nap, 0.3)
+    twin = sketch(nap, 0.0)
+    sketch(nap, 20.0, twin)
+    graph = sketch.graph()
+    begun = start(graph, planned(graph, [1, 0, 0], {1: Annotations(duplicate=w(1))}), pool)
+    prefix, slot = f"dagnb:{{{begun.id}}}:", begun.slots[1]
+    try:
+        until(lambda: begun.timeline.state[0] == TaskState.DONE)
+        until(lambda: begun.hub.store._call("SISMEMBER", prefix + "idle", slot))
+        assert asides(begun, RecordKind.COPIED) == []  # it was dropped, not made
+        assert not begun.hub.store._call("EXISTS", prefix + f"own{slot}")
+    finally:
+        begun.cancel()
+
+
 def arrays(number: int, *xs: Any) -> Any:
     """Large values whose content depends on all inputs."""
     assert all((x == x[0]).all() for x in xs)

@@ -22,6 +22,7 @@ from dagnb.runtime.run import Run, prewarmed, start
 from dagnb.trace.events import RecordKind
 from tests.runtime import dags
 from tests.runtime.life import private_directory, processes, settings, until
+from tests.runtime.naps import meet, nap
 
 #: Longer than a start, shorter than patience.
 STAYS = 0.5
@@ -89,11 +90,6 @@ def launches(run: Run) -> dict[int, tuple[float, float]]:
     return {int(r["worker"]): (float(r["start"]), float(r["at"])) for r in found[found["kind"] == RecordKind.BEGUN]}
 
 
-def nap(_: int, *__: int) -> int:
-    time.sleep(0.1)
-    return os.getpid()
-
-
 def chain(length: int) -> dags.Sketch:
     sketch = dags.Sketch()
     last = sketch(nap, 0)
@@ -122,9 +118,12 @@ def test_nobody_is_there_before_a_task_is_ready_for_him(pool):
     assert (run.timeline.asides["attempt"] == 1).all(), "both were cold"
 
 
-def test_as_many_come_as_there_is_free_work_for(pool):
+def test_as_many_come_as_there_is_free_work_for(pool, tmp_path):
     on = elastic(4)
-    run = ended(begin(pool, wide(2), [-1, -1], on))
+    sketch = dags.Sketch()
+    for i in range(2):
+        sketch(meet, str(tmp_path), i)
+    run = ended(begin(pool, sketch, [-1, -1], on))
     assert sorted(launches(run)) == [0, 1]
     assert len({run.result(f"t{i}") for i in range(2)}) == 2
     assert len(up(pool, run.slots)) == 2
@@ -212,7 +211,7 @@ KERNEL = """
 import sys
 from tests.runtime.test_elastic import begin, chain, elastic
 from dagnb.runtime.pool import LocalPool
-run = begin(LocalPool.connect(), chain(4), [0, 1, 0, 1], elastic(keep_alive=0.2))
+run = begin(LocalPool.connect(), chain(3), [0, 1, 0], elastic(keep_alive=0.2))
 print(run.id, flush=True)
 sys.stdin.read()
 """
@@ -246,13 +245,13 @@ def test_the_death_of_the_kernel_does_not_stop_it():
 @pytest.mark.chaos
 @pytest.mark.parametrize("what", ["worker", "redis", "supervisor"])
 def test_a_run_survives_the_death_of(mortal, what):
-    run = begin(mortal, chain(4), [0, 1, 0, 1], elastic(keep_alive=0.2))
+    run = begin(mortal, chain(3), [0, 1, 0], elastic(keep_alive=0.2))
     until(lambda: any(worker.task is not None for worker in mortal.status().workers))
     told = mortal.status()
     victim = {"redis": told.redis.pid, "supervisor": told.pid}.get(what)
     os.kill(victim or next(w.pid for w in told.workers if w.task is not None), signal.SIGKILL)
     ended(run)
-    assert run.timeline.counts[3] == 4
+    assert run.timeline.counts[3] == 3
     until(lambda: not up(mortal, run.slots))
 
 

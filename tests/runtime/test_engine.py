@@ -331,6 +331,31 @@ def test_what_becomes_ready_elsewhere_comes_first_if_the_plan_says_so(pool):
     assert sorted(range(1, 8), key=lambda i: begun[i]).index(urgent.task) <= 2
 
 
+def busy(seconds: float, *_: Any) -> float:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+    return seconds
+
+
+def rest(seconds: float, *_: Any) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def test_what_stands_behind_a_long_task_is_done_by_whoever_is_free(pool):
+    """Also where short tasks came before it, so that little work seems to be left."""
+    for _ in range(3):  # who gets the last of the short ones is chance
+        sketch = Sketch()
+        short = sketch(total, [sketch(busy, 5e-5) for _ in range(200)])
+        first = sketch(rest, 0.4, short)
+        second = sketch(rest, 0.4, sketch(busy, 5e-5, sketch(busy, 5e-5, short)))
+        done = run(sketch.graph(), pool)
+        assert done.state == "done", done.errors()
+        begun = done.timeline.start
+        assert abs(begun[first.task] - begun[second.task]) < 0.3
+
+
 def test_large_texts_travel_as_payloads(pool):
     """They are not kept for good by the worker that made them, nor carried by a script; their upload is told."""
     sketch = Sketch()

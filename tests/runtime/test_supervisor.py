@@ -353,10 +353,30 @@ def test_unused_contexts_lose_their_workers_and_get_them_back(directory, monkeyp
         assert pool.ensure(1) == (0,)
         monkeypatch.setenv("COLOUR", "red")
         assert pool.ensure(1) == (1,)
-        until(lambda: [worker.state for worker in pool.status().workers] == ["stopped", "up"])
+        until(lambda: [(worker.slot, worker.state) for worker in pool.status().workers] == [(1, "up")])
         monkeypatch.delenv("COLOUR")
         assert pool.ensure(1) == (0,)
         assert pool.status().workers[0].state == "up"
+        pool.close()
+
+
+def test_contexts_that_were_used_once_do_not_pile_up(directory, monkeypatch):
+    """Neither their slots, nor their logs, nor what a successor would be told; who came back in between has all."""
+    with little_supervisor(directory, DAGNB_IDLE_TIMEOUT="0.4"):
+        pool = LocalPool.connect(settings(directory))
+        for i in range(5):
+            monkeypatch.setenv("COLOUR", f"colour {i}")
+            pool.ensure(2)
+        until(lambda: len(pool.status().workers) == 2)
+        slots = [worker.slot for worker in pool.status().workers]
+        used = pool.ensure(3)
+        assert used[:2] == tuple(slots), "those in use have stayed, and a new one comes after them"
+        assert {path.name for path in directory.path.glob("worker-*")} == {f"worker-{slot}.log" for slot in used}
+        with wire_to(directory) as wire:
+            assert wire.call("HLEN", "dagnb:contexts") == 1
+        monkeypatch.setenv("COLOUR", "another")
+        free = tuple(number for number in range(5) if number not in used)
+        assert pool.ensure(2) == free[:2], "numbers that became free are used again"
         pool.close()
 
 

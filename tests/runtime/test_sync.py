@@ -49,7 +49,8 @@ class Hand:
                 tail += entry
         tail += said.get("skipped", [])
         counts = [len(said.get(p, ())) for p in ("decrements", "surplus", "where", "blobs", "kept", "notes", "skipped")]
-        own = b"p" + struct.pack(f"<{len(said['own'])}I", *said["own"]) if "own" in said else b""
+        kind = b"l" if said.get("announced") else b"p"
+        own = kind + struct.pack(f"<{len(said['own'])}I", *said["own"]) if "own" in said else b""
         words = (
             *("EVAL", SYNC, 2, run_prefix(self.run), DAGNB, self.slot, self.epoch, number, self.run, want),
             *(said.get("finished", 0), own, said.get("events", b""), said.get("mean", 0), 0, self.workers, self.roots),
@@ -226,6 +227,40 @@ def test_tiny_work_is_left_to_whoever_is_at_it_but_never_to_nobody(table):
     assert claim(two.sync(1)) == ([], [])
     one.sync(0, mean=1000, finished=0, own=[])
     assert claim(two.sync(1)) == ([], [7])
+
+
+def all_roots(table) -> tuple[Hand, Hand]:
+    one, two = table
+    for _ in range(8):
+        one.sync(8, mean=1000)
+    return one, two
+
+
+def test_tiny_work_is_not_left_to_who_runs_a_task_that_may_be_long(table):
+    one, two = all_roots(table)
+    one.sync(0, mean=1000, finished=6, own=[0], surplus=[7], announced=True)
+    assert claim(two.sync(1, mean=1000)) == ([], [7])
+    assert one.store.recover(None, one.slot, 78, None, "") == 1  # what it had announced goes back as well
+    assert claim(two.sync(1, mean=1000)) == ([], [0])
+
+
+def test_who_has_waited_in_vain_takes_tiny_work(table):
+    one, two = all_roots(table)
+    one.sync(0, mean=1000, finished=6, own=[0], surplus=[7])
+    assert claim(two.sync(1, mean=1000)) == ([], [])
+    assert claim(two.sync(1, mean=1000, finished=1, own=[])) == ([], [])  # asks again at once, with a commit
+    assert claim(two.sync(1, mean=1000)) == ([], [7])
+
+
+def test_who_gives_work_away_does_not_wake_itself(table):
+    one, _ = all_roots(table)
+    for hand in table:
+        assert claim(hand.sync(1, mean=1000)) == ([], [])
+        hand.store._call("DEL", inbox(hand.slot))
+    one.store._call("RPUSH", run_prefix(one.run) + "q", 7)
+    assert claim(one.sync(1)) == ([], [7])
+    one.sync(0, mean=1000, own=[0], surplus=[7], announced=True)
+    assert [hand.store._call("LLEN", inbox(hand.slot)) for hand in table] == [0, 1]
 
 
 # ---- copies ---------------------------------------------------------------------------------------------------------
