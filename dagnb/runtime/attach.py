@@ -104,7 +104,7 @@ class Attachment:
         self.wire.call("PING")
         try:
             return KernelWire(self.path, self.kernel, self.directory, self.settings)
-        except StoreUnreachableError:  # it was killed since: the first connection brings its successor
+        except (StoreUnreachableError, hiredis.ReplyError, *LOST):  # it was killed since: the first brings its successor
             self.wire.call("PING")
             return KernelWire(self.path, self.kernel, self.directory, self.settings)
 

@@ -92,7 +92,7 @@ def large(pool: LocalPool, seed: int, every: float) -> None:
 
 @pytest.mark.slow
 def test_sigkill_among_large_duplicates(pool):
-    large(pool, 5, 0.1)
+    large(pool, 5, 0.03)
 
 
 @pytest.mark.long

@@ -252,7 +252,7 @@ def test_a_run_survives_the_death_of(mortal, what):
     os.kill(victim or next(w.pid for w in told.workers if w.task is not None), signal.SIGKILL)
     ended(run)
     assert run.timeline.counts[3] == 3
-    until(lambda: not up(mortal, run.slots))
+    until(lambda: not up(mortal, run.slots), 40.0)  # a new supervisor may have started them once more
 
 
 @pytest.mark.chaos
