@@ -104,8 +104,8 @@ class Attachment:
         self.wire.call("PING")
         try:
             return KernelWire(self.path, self.kernel, self.directory, self.settings)
-        except (StoreUnreachableError, hiredis.ReplyError, *LOST):  # it was killed since: the first brings its successor
-            self.wire.call("PING")
+        except (StoreUnreachableError, hiredis.ReplyError, *LOST):
+            self.wire.call("PING")  # it was killed since: the first connection brings its successor
             return KernelWire(self.path, self.kernel, self.directory, self.settings)
 
     def close(self) -> None:
