@@ -69,7 +69,7 @@ export class CompareView {
 
   setTheme(theme: Theme): void {
     this.theme = theme;
-    this.render();
+    if (this.data) this.render(); // what has not been seen needs no other colours
   }
 
   show(shown: boolean): void {

@@ -11,7 +11,7 @@ import numpy as np
 from .causes import OFF, matters
 from .finding import Finding
 from .phases import Phases, travelling
-from .words import plural, seconds, several, size
+from .words import byte_count, plural, seconds, several
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def in_transfers(e: Evidence) -> Iterator[Finding]:
         effect = e.effect(e.with_actual(nothing, e.done))
         if abs(effect) >= matters(e.planned.makespan):
             more = f", {objects} outputs in place of {objects_planned}" if objects > OFF * objects_planned else ""
-            text = f"transfers: {size(moved)} travelled in place of {size(planned)}{more}"
+            text = f"transfers: {byte_count(moved)} travelled in place of {byte_count(planned)}{more}"
             advice = "plan with the sizes that were measured, or keep those tasks with their inputs"
             yield Finding("transfer", text, advice, effect, figures)
     real, expected = _pace(moved, took, objects, e), _pace(planned, travelling(e.planned), objects_planned, e)
@@ -46,7 +46,8 @@ def in_transfers(e: Evidence) -> Iterator[Finding]:
     if math.isfinite(speed) and speed > 0 and not _alike(speed, e.cluster.bandwidth):
         effect = e.effect(e.with_actual(nothing), replace(e.cluster, bandwidth=speed))
         if abs(effect) >= matters(e.planned.makespan):
-            text = f"transfers: {size(moved)} travelled at {size(speed)}/s in place of {size(e.cluster.bandwidth)}/s"
+            planned = byte_count(e.cluster.bandwidth)
+            text = f"transfers: {byte_count(moved)} travelled at {byte_count(speed)}/s in place of {planned}/s"
             advice = f"plan with a cluster of bandwidth={speed:.2g}"
             yield Finding("transfer", text, advice, effect, {**figures, "bandwidth": speed, "seconds": took})
 

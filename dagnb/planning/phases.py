@@ -199,7 +199,7 @@ class KindRow:
         """Kind, number of tasks, and `1.2 s → 2.4 s` for wait, download, execute, upload and size of one on average."""
         found = [self.kind, f"{self.tasks:,}"]
         for phase in PHASES[1:]:
-            say = words.size if phase == "size" else words.seconds
+            say = words.byte_count if phase == "size" else words.seconds
             planned, actual = say(self.planned[phase] / self.tasks), say(self.actual[phase] / self.tasks)
             found.append(actual if planned in ("–", actual) else f"{planned} → {actual}")
         return found

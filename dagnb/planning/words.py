@@ -1,4 +1,4 @@
-"""Numbers as sentences say them: times, sizes, ratios. For texts of this room; pictures have words of their own."""
+"""Numbers as people read them: times, sizes, ratios, counts. `js/format.ts` says the same in the browser."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ if TYPE_CHECKING:
 
 
 def seconds(value: float) -> str:
-    """`0.4 ms`, `1.2 s`, `41 s`, `2 min 5 s`, `3 h 20 min`; `–` for a time that is not known."""
+    """`0.4 ms`, `41 s`, `2 min 5 s`, `3 h 20 min`: two digits, or whole numbers; `–` for a time that is not known."""
     if not math.isfinite(value):
         return "–"
     size = abs(value)
-    if size < 0.0005:
-        return f"{digits(value * 1e6)} µs" if size >= 5e-7 else "0 s"
-    if size < 0.9995:
-        return f"{digits(value * 1e3)} ms"
-    if size < 99.5:
-        return f"{digits(value)} s"
-    sign, (whole, rest) = "−" if value < 0 else "", divmod(round(size), 60)
-    if whole < 60:
-        return f"{sign}{whole} min {rest} s"
-    whole, rest = divmod(round(size / 60), 60)
-    return f"{sign}{whole:,} h {rest} min"
+    if size == 0:
+        return "0 s"
+    for above, factor, unit in ((99.5, 0, ""), (0.9995, 1, "s"), (0.9995e-3, 1e3, "ms"), (0.0, 1e6, "µs")):
+        if size >= above and factor:
+            return f"{digits(value * factor)} {unit}"
+        if size >= above:
+            break
+    said = _pair(size, "min", "s") if size < 3599.5 else _pair(size / 60, "h", "min")
+    return f"−{said}" if value < 0 else said
+
+
+def _pair(value: float, large: str, small: str) -> str:
+    whole, rest = divmod(round(value), 60)
+    return f"{whole:,} {large} {rest} {small}" if rest else f"{whole:,} {large}"
 
 
 def more(value: float) -> str:
@@ -32,14 +35,15 @@ def more(value: float) -> str:
     return ("+" if value >= 0 else "−") + seconds(abs(value))
 
 
-def size(value: float) -> str:
-    """`8 B`, `1.2 MB`, `3 GB`."""
+def byte_count(value: float) -> str:
+    """`812 B`, `48 MB`: decimal units, as disks and networks count."""
     if not math.isfinite(value):
         return "–"
-    for above, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= above * 0.9995:
-            return f"{digits(value / above)} {unit}"
-    return f"{value:.0f} B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < 999.5:
+            return f"{digits(value) if unit != 'B' else round(value)} {unit}"
+        value /= 1000
+    return f"{digits(value)} TB"
 
 
 def times(ratio: float) -> str:
@@ -63,7 +67,7 @@ def grew(ratio: float) -> str:
 
 def digits(value: float) -> str:
     """Two digits, or whole numbers from 100 on; no trailing zeros."""
-    return f"{value:,.0f}" if abs(value) >= 99.5 or value == 0 else f"{float(f'{value:.2g}'):g}"
+    return f"{value:.0f}" if abs(value) >= 99.5 or value == 0 else f"{float(f'{value:.2g}'):g}"
 
 
 def plural(count: int, word: str) -> str:

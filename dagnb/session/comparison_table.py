@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dagnb.widgets.wording import byte_count, clean, digits, seconds
+from dagnb.planning.words import byte_count, digits, seconds
+from dagnb.widgets.wording import clean
 
 if TYPE_CHECKING:
     from .compare import Comparison, Row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import DagnbError
+from dagnb.planning.words import seconds
 
 from . import engine, registry
 from .dag import builder_of
@@ -52,7 +53,7 @@ def run_line(run: Run) -> str:
     counts = {state.name.lower(): n for state, n in run.timeline.counts.items() if n}
     state, n = run.state.value, len(run.graph)
     if state == "done":
-        return f"done in {seconds(run.makespan)}{_waited(run)}"
+        return f"done in {seconds(run.makespan or 0.0)}{_waited(run)}"
     facts = ", ".join(f"{counts[s]} {s}" for s in ("done", "running", "failed", "skipped", "cancelled") if s in counts)
     return f"{state}: {facts or 'nothing done'} of {n}"
 
@@ -61,15 +62,6 @@ def _waited(run: Run) -> str:
     """`, result after 0.9 s`: where more than the work lay between submission and result, a start of workers say."""
     work, client = run.makespan or 0.0, run.client_makespan or 0.0
     return f", result after {seconds(client)}" if client - work > max(0.1 * work, 0.02) else ""
-
-
-def seconds(value: float | None) -> str:
-    """`0.8 ms`, `1.2 s`, `3 min 20 s`; empty for a time that is not known."""
-    if value is None or value != value:  # noqa: PLR0124 -- NaN
-        return ""
-    if value < 1:
-        return f"{value * 1000:.3g} ms"
-    return f"{value:.3g} s" if value < 100 else f"{int(value // 60)} min {int(value % 60)} s"
 
 
 def _pool_lines() -> list[str]:

@@ -12,8 +12,6 @@ import logging
 import math
 import uuid
 from collections.abc import Callable, Mapping
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anywidget
@@ -23,6 +21,7 @@ from dagnb.errors import RunError
 from dagnb.trace.events import EventSource, TaskState
 
 from .actions import Actions, Knobs, header_facts
+from .built import built
 from .desk import DESK
 from .feed import Feed
 from .snapshot import Picture
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from .compared import Entry
 
-BUNDLE = Path(__file__).parent / "bundle" / "dag.js"
 
 #: Characters of a log that are shown; the tail, since that is where things go wrong.
 TAIL = 20_000
@@ -88,7 +86,9 @@ class DagWidget(anywidget.AnyWidget):
         self._real: tuple[Plan, LiveRun | None] | None = None  # what is shown while no slider has been moved
         self.imagined: Knobs | None = None
         self._picture = Picture(graph, plan)
-        super().__init__(_esm=bundle(), widget_id=uuid.uuid4().hex[:12], header=header_facts(graph, plan, self.actions))
+        super().__init__(
+            _esm=built("dag.js"), widget_id=uuid.uuid4().hex[:12], header=header_facts(graph, plan, self.actions)
+        )
         self.feed = Feed(self.send, self._picture)
         self.on_msg(self._hear)
         _reply_to_the_sender(self)
@@ -298,17 +298,6 @@ def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {str(k): v if isinstance(v, int | float) else str(v) for k, v in value.items()}
     return json.loads(json.dumps(value, default=str))
-
-
-@cache
-def bundle() -> str:
-    """The built ES module. Raises FileNotFoundError with what to do when it was never built."""
-    try:
-        return BUNDLE.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"the widget's JavaScript is missing: {BUNDLE}\n  build it with `make js`, or reinstall dagnb"
-        ) from error
 
 
 def _reply_to_the_sender(widget: DagWidget) -> None:

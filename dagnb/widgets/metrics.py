@@ -28,6 +28,7 @@ import traitlets
 
 from dagnb.trace.timeline import Timeline
 
+from .built import built
 from .dag import _reply_to_the_sender
 from .desk import Desk
 from .metrics_figures import Metrics, figures
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
     from .dag import LiveRun
 
-BUNDLE = Path(__file__).parent / "bundle" / "metrics.js"
 
 #: Seconds between two messages of data.
 PACE = 0.5
@@ -80,7 +80,7 @@ class MetricsPane(anywidget.AnyWidget):
         self._live: _Live | None = None
         self._timeline = timeline
         self._number, self._watched = 0, False
-        super().__init__(_esm=bundle(), version=bokeh.__version__, widget_id=uuid.uuid4().hex[:12])
+        super().__init__(_esm=built("metrics.js"), version=bokeh.__version__, widget_id=uuid.uuid4().hex[:12])
         self.on_msg(self._hear)
         _reply_to_the_sender(self)
 
@@ -177,17 +177,6 @@ def _moment(run: LiveRun) -> float:
     """Seconds since the run was submitted; a replay, which has no such clock, begins now."""
     submitted = getattr(run, "submitted", None)
     return time.perf_counter() - submitted * 1e-9 if isinstance(submitted, int) else 0.0
-
-
-@cache
-def bundle() -> str:
-    """The built ES module. Raises FileNotFoundError with what to do when it was never built."""
-    try:
-        return BUNDLE.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"the pane's JavaScript is missing: {BUNDLE}\n  build it with `make js`, or reinstall dagnb"
-        ) from error
 
 
 @cache

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagnb.planning.phases import Phases
+from dagnb.planning.words import plural
 
 from .metrics_data import PARTS, Curves, bars, dots, kinds_shown, reach
 from .theme import FONT, THEMES, Theme
-from .wording import clean, plural, shorten
+from .wording import clean, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dagnb.planning.words import seconds
+
 from .metrics_data import PARTS
 from .metrics_figures import PART_COLOURS, Metrics
 from .svg import Picture, num, page, path, rect, text
 from .svg_axis import Axis
 from .theme import THEMES, Theme
-from .wording import seconds, text_width
+from .wording import text_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

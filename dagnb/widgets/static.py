@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dagnb.planning.words import plural, seconds
 from dagnb.trace.critical import critical_chain
 from dagnb.trace.events import TaskState
 
@@ -20,7 +21,7 @@ from .svg import Picture, legend, page
 from .svg_gantt import BARS, gantt_picture
 from .svg_graph import describe, graph_picture
 from .theme import THEMES, Theme
-from .wording import clean, header_line, plural, said, seconds, state_counts
+from .wording import clean, header_line, said, state_counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

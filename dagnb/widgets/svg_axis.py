@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dagnb.planning.words import digits, seconds
+
 from .svg import num
-from .wording import digits, seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dagnb.planning.words import byte_count, digits, plural, seconds
+
 from .compared import Bars, Entry, small_gantts
 from .svg import Picture, num, page, path, rect, text
 from .svg_axis import Axis
 from .theme import THEMES, Theme
-from .wording import byte_count, clean, digits, plural, seconds, shorten
+from .wording import clean, shorten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

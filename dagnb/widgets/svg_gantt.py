@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dagnb.planning.words import plural
+
 from .svg import Picture, num, path, rect, text
 from .svg_asides import beside, beside_legend
 from .svg_axis import Axis, Rows, Track, last_moment, ran
 from .svg_bars import bars, bins_of
-from .wording import plural, shorten, text_width
+from .wording import shorten, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

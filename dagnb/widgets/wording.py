@@ -1,13 +1,13 @@
-"""Numbers, names and header lines as people read them; `js/format.ts` says the same in the browser."""
+"""Names and header lines as people read them; numbers are said by `dagnb.planning.words`."""
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dagnb.planning.words import plural, seconds
 from dagnb.trace.events import TaskState
 
 from .theme import BY_WEIGHT
@@ -61,26 +61,6 @@ def shorten(text: str, room: float, size: float = 12) -> str:
     return text[:1] + "…"
 
 
-def seconds(value: float) -> str:
-    """`0.4 ms`, `41 s`, `2 min 5 s`, `3 h 20 min`: two digits, or whole numbers."""
-    if not math.isfinite(value):
-        return "–"
-    size = abs(value)
-    if size == 0:
-        return "0 s"
-    for above, factor, unit in ((99.5, 0, ""), (0.9995, 1, "s"), (0.9995e-3, 1e3, "ms"), (0.0, 1e6, "µs")):
-        if size >= above and factor:
-            return f"{digits(value * factor)} {unit}"
-        if size >= above:
-            break
-    return _pair(value, "min", "s") if size < 3599.5 else _pair(value / 60, "h", "min")
-
-
-def _pair(value: float, large: str, small: str) -> str:
-    whole, rest = divmod(round(value), 60)
-    return f"{whole:,} {large} {rest} {small}" if rest else f"{whole:,} {large}"
-
-
 def between(low: float, high: float) -> str:
     """`(36–52)` where both have the unit of what stands before it, else `(50 s – 2 min)`."""
     words, more = seconds(low), seconds(high)
@@ -88,27 +68,6 @@ def between(low: float, high: float) -> str:
     if words.count(" ") == more.count(" ") == 1 and words.endswith(f" {unit}"):
         return f"({words.partition(' ')[0]}–{more.partition(' ')[0]})"
     return f"({words} – {more})"
-
-
-def digits(value: float) -> str:
-    """Two digits, or whole numbers from 100 on; no trailing zeros."""
-    return f"{value:.0f}" if abs(value) >= 99.5 or value == 0 else f"{float(f'{value:.2g}'):g}"
-
-
-def byte_count(value: float) -> str:
-    """`812 B`, `48 MB`: decimal units, as disks and networks count."""
-    if not math.isfinite(value):
-        return "–"
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(value) < 999.5:
-            return f"{digits(value) if unit != 'B' else round(value)} {unit}"
-        value /= 1000
-    return f"{digits(value)} TB"
-
-
-def plural(count: int, word: str) -> str:
-    """`1 task`, `10,000 tasks`."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def state_counts(states: NDArray[np.integer] | None) -> dict[TaskState, int]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 import dagnb
 from dagnb.planning.cluster import Cluster, WorkerId, WorkerSpec
@@ -14,8 +14,6 @@ from dagnb.session.what_if import Turned
 from dagnb.trace.events import CopyFinished, OutputPreloaded, WorkerStarted
 from dagnb.widgets.actions import Actions
 from dagnb.widgets.dag import DagWidget
-from tests.browser.bridge import Bridge
-from tests.browser.lab import CHROMIUM_FLAGS
 from tests.browser.recording import Played, layered, montage, pipeline
 
 
@@ -33,38 +31,6 @@ class Refusing:
 
     def plan(self, *_: Any) -> Any:
         raise dagnb.errors.PlanError("there is no such plan <b>today</b>")
-
-
-@pytest.fixture(scope="module")
-def bridge():
-    one = Bridge()
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
-        yield one
-        one.close()
-
-
-@pytest.fixture
-def page(browser, bridge):
-    """A test fails on any error of the page, and on any request that leaves this machine."""
-    context = browser.new_context(viewport={"width": 1060, "height": 680})
-    one = context.new_page()
-    faults: list[str] = []
-    one.on("pageerror", lambda error: faults.append(str(error)))
-    one.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    one.on("request", lambda request: None if request.url.startswith(bridge.address) else faults.append(request.url))
-    one.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-    one.goto(f"{bridge.address}/js/demo.html")
-    one.wait_for_function("window.loaded")
-    yield one
-    context.close()
-    assert faults == []
 
 
 @pytest.fixture

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from dagnb.graph.graph import TaskGraph
-from tests.browser.lab import CHROMIUM_FLAGS
 from tests.browser.recording import SCENES, montage, pipeline, record
-
-ROOT = Path(__file__).parents[2]
 
 #: Pixels of the canvas within 40 of a colour.
 COUNT = """([r, g, b]) => {
@@ -53,46 +46,6 @@ PAN = """async (recording) => {
   clearInterval(timer);
   return { fps: frames / 2, said, gaps: window.view.connection.gaps };
 }"""
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def address():
-    handler = functools.partial(Quiet, directory=str(ROOT))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
-        yield one
-        one.close()
-
-
-@pytest.fixture
-def page(browser, address):
-    """The demo page. A test fails on any error of the page, and on any request that leaves this machine."""
-    context = browser.new_context(viewport={"width": 1060, "height": 680})
-    one = context.new_page()
-    faults: list[str] = []
-    one.on("pageerror", lambda error: faults.append(str(error)))
-    one.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    one.on("request", lambda request: None if request.url.startswith(address) else faults.append(request.url))
-    one.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-    one.goto(f"{address}/js/demo.html")
-    one.wait_for_function("window.loaded")
-    yield one
-    context.close()
-    assert faults == []
 
 
 def play(page: Page, recording: dict[str, Any], **options: Any) -> float:

@@ -15,12 +15,12 @@ from dagnb.planning import words
 from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
 from dagnb.planning.planner import run_planner
+from dagnb.planning.words import seconds as said
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import start
 from dagnb.session.twins import run_line, seconds
 from dagnb.widgets.dag import DagWidget
 from dagnb.widgets.static import text_summary
-from dagnb.widgets.wording import seconds as said
 from tests.runtime.dags import Sketch, run
 from tests.runtime.life import settings, until
 

@@ -10,13 +10,14 @@ import pytest
 
 import dagnb
 from dagnb.graph.graph import TaskGraph
+from dagnb.planning.words import byte_count
 from dagnb.trace.events import CopyFinished, OutputPreloaded, TaskFinished, WorkerStarted
 from dagnb.trace.timeline import Timeline
 from dagnb.widgets.compared import BINS, LANES, compare_message, small_gantts
 from dagnb.widgets.static import gantt_svg
 from dagnb.widgets.svg_compare import ROWS, compare_svg
 from dagnb.widgets.theme import DARK
-from dagnb.widgets.wording import between, byte_count, header_line
+from dagnb.widgets.wording import between, header_line
 from tests.browser.recording import layered, montage, pipeline
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +30,6 @@ from dagnb.widgets.metrics_figures import Metrics, figures
 from dagnb.widgets.metrics_svg import metrics_svg
 
 ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT / "dagnb" / "widgets" / "bundle" / "metrics.js"
 HOSTILE = ["<script>alert(1)</script>", "a & b", "\"q\" 'r'", "x" * 500, "\u202egnp\x00"]
 
 
@@ -277,24 +273,3 @@ def test_a_failed_run_has_plots(opened):
     json.dumps(Metrics(graph, planned(graph)).sources(line), allow_nan=False)
     svg = metrics_svg(Metrics(replace(graph, name="f"), None), line)
     assert "actual" in svg
-
-
-# --- the bundle -------------------------------------------------------------------------------------------------------
-
-
-def test_the_bundle_is_small_and_asks_for_nothing():
-    code = BUNDLE.read_text("utf-8")
-    assert len(code.encode()) < 12_000
-    assert code.startswith("// Generated from js/")
-    for word in ("http://", "https://", "innerHTML", "eval("):
-        assert word not in code, word
-
-
-def test_a_rebuild_equals_what_is_committed(tmp_path):
-    node = shutil.which("node")
-    if node is None or not (ROOT / "node_modules" / "esbuild").exists():
-        if os.environ.get("CI"):
-            pytest.fail("CI needs Node and the packages of package-lock.json")
-        pytest.skip("no Node here, or `make js` was not run yet")
-    subprocess.run([node, "js/build.mjs", "--to", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
-    assert (tmp_path / "metrics.js").read_bytes() == BUNDLE.read_bytes(), "`make js` builds the bundle anew"

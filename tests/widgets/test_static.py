@@ -19,13 +19,14 @@ from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
 from dagnb.planning.plan import Plan
 from dagnb.planning.planner import run_planner
+from dagnb.planning.words import seconds
 from dagnb.testing import chain, fan, layered, sample_graphs
 from dagnb.trace.critical import critical_chain
 from dagnb.trace.events import TaskCancelled, TaskFailed, TaskFinished, TaskSkipped, TaskStarted, TaskState
 from dagnb.trace.timeline import Timeline
 from dagnb.widgets.static import figure_svg, gantt_svg, graph_svg, text_summary
 from dagnb.widgets.theme import DARK, LIGHT, MARKS
-from dagnb.widgets.wording import clean, seconds, shorten, text_width
+from dagnb.widgets.wording import clean, shorten, text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [
