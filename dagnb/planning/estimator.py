@@ -144,15 +144,21 @@ class _Draft:
                 column[~neutral] = column[~neutral] / unit if unit > 0 else 0.0
         for column in (self.mean, self.p50, self.p90, self.size, self.share, self.exponent):
             column.flags.writeable = False
-        names = [NEUTRAL, DECLARED] + [PAST] * (len(self.methods) - 2)
         found = Estimates(
-            self.mean, self.p50, self.p90, self.size, tuple([names[c] for c in self.code.tolist()]), has_seconds,
+            self.mean, self.p50, self.p90, self.size, self._sources(), has_seconds,
             self.reference, methods=tuple(self.methods), how=self.code,
         )  # fmt: skip
         if self.noises:
             inputs = self.inputs if self.inputs.any() else None
             found = replace(found, spread=Spread(self.group, tuple(self.noises), inputs))
         return replace(found, share=self.share, exponent=self.exponent) if self.share.any() else found
+
+    def _sources(self) -> tuple[str, ...]:
+        """[n] where each number came from; at once where nobody knows anything, as before any first run."""
+        if not self.code.any():
+            return (NEUTRAL,) * len(self.code)
+        names = [NEUTRAL, DECLARED] + [PAST] * (len(self.methods) - 2)
+        return tuple([names[c] for c in self.code.tolist()])
 
 
 def _sizes(cluster: Cluster | None) -> tuple[float, bool, float]:

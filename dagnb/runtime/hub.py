@@ -58,7 +58,9 @@ class Hub:
         fin = run_prefix(run) + "fin"
         wire = self._borrow()
         try:
-            wire.send([("BLMOVE", fin, fin, "LEFT", "RIGHT", max(patience, SHORTEST))])  # turns the list: every waiter gets it
+            wire.send(
+                [("BLMOVE", fin, fin, "LEFT", "RIGHT", max(patience, SHORTEST))]
+            )  # turns the list: every waiter gets it
             wire.read()
         except (*LOST, hiredis.ReplyError):
             wire.close()
