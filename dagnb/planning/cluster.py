@@ -49,7 +49,8 @@ class Cluster:
     latency     seconds before the first byte
     overhead    seconds of coordination per task
     startup     seconds that a cold start takes (0: they run already)
-    warm        of an elastic cluster: seconds before a worker that runs can begin with its first task after a pause
+    warm        seconds before a worker that runs can begin with its first task: after the submission, and of an elastic
+                cluster after a pause
     keep_alive  of an elastic cluster: seconds without work after which a worker stops, and its next start is cold
     elastic     workers are launched when their first task is ready (or prewarmed), not all at submission
     publish     bytes per second at which a worker writes a large output to the store before others can fetch it;

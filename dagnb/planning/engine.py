@@ -99,8 +99,9 @@ class Engine:
         return Network(graph, cluster, estimates, self.where, self.end)
 
     def _agenda(self) -> list[tuple[float, int, int]]:
-        """What is certain before the run: all workers start at submission."""
-        return [(self._cluster.startup, _UP, w) for w in range(len(self._free))]
+        """What is certain before the run: all workers start at submission, or are called to work then."""
+        begin = self._cluster.startup + self._cluster.warm
+        return [(begin, _UP, w) for w in range(len(self._free))]
 
     @property
     def moved(self) -> float:

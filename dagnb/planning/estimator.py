@@ -79,6 +79,7 @@ class _Draft:
     exponent: Floats
     group: NDArray[np.int32]
     inputs: Floats
+    learnt: Floats
     doubt: float
     methods: list[str]
     noises: list[Noise]
@@ -92,7 +93,8 @@ class _Draft:
         prior = 1.0 if several else 0.0
         return cls(
             mean, size, said.astype(np.int32), reference, cpus, several, mean.copy(), mean.copy(), np.full(n, prior),
-            np.full(n, PRIOR_EXPONENT * prior), np.full(n, -1, np.int32), np.zeros(n), 0.0, [NEUTRAL, DECLARED], [],
+            np.full(n, PRIOR_EXPONENT * prior), np.full(n, -1, np.int32), np.zeros(n), np.zeros(n), 0.0,
+            [NEUTRAL, DECLARED], [],
         )  # fmt: skip
 
     def remember(self, graph: TaskGraph, history: History) -> None:
@@ -113,7 +115,7 @@ class _Draft:
             if learned is not None:
                 self._put(np.flatnonzero(function == number), learned, taken, unsure)
 
-    def _put(self, tasks: NDArray[np.intp], learned: Learned, taken: Floats, unsure: Floats) -> None:
+    def _put(self, tasks: NDArray[np.intp], learned: Learned, taken: Floats, unsure: tuple[Floats, Floats]) -> None:
         """The tasks that call one function."""
         unknown = self.doubt
         mean = learned.seconds.many(taken[tasks])
@@ -127,8 +129,9 @@ class _Draft:
         middle, high = noise.quantile(0.5), noise.quantile(0.9)
         width: Floats = np.full(len(tasks), np.log(high / middle) if middle > 0 else 0.0)
         if learned.seconds.by_size:
-            self.inputs[tasks] = learned.seconds.elasticity(taken[tasks]) * unsure[tasks]
-            width = np.hypot(width, Z90 * self.inputs[tasks])
+            steep = learned.seconds.elasticity(taken[tasks])
+            self.inputs[tasks], self.learnt[tasks] = steep * unsure[0][tasks], steep * unsure[1][tasks]
+            width = np.hypot(width, Z90 * np.hypot(self.inputs[tasks], self.learnt[tasks]))
         self.p50[tasks], self.p90[tasks] = mean * middle, mean * middle * np.exp(width)
         self.group[tasks], self.code[tasks] = len(self.noises), len(self.methods)
         self.noises.append(noise)
@@ -144,15 +147,21 @@ class _Draft:
                 column[~neutral] = column[~neutral] / unit if unit > 0 else 0.0
         for column in (self.mean, self.p50, self.p90, self.size, self.share, self.exponent):
             column.flags.writeable = False
-        names = [NEUTRAL, DECLARED] + [PAST] * (len(self.methods) - 2)
         found = Estimates(
-            self.mean, self.p50, self.p90, self.size, tuple([names[c] for c in self.code.tolist()]), has_seconds,
+            self.mean, self.p50, self.p90, self.size, self._sources(), has_seconds,
             self.reference, methods=tuple(self.methods), how=self.code,
         )  # fmt: skip
         if self.noises:
-            inputs = self.inputs if self.inputs.any() else None
-            found = replace(found, spread=Spread(self.group, tuple(self.noises), inputs))
+            inputs, learnt = (column if column.any() else None for column in (self.inputs, self.learnt))
+            found = replace(found, spread=Spread(self.group, tuple(self.noises), inputs, learnt))
         return replace(found, share=self.share, exponent=self.exponent) if self.share.any() else found
+
+    def _sources(self) -> tuple[str, ...]:
+        """[n] where each number came from; at once where nobody knows anything, as before any first run."""
+        if not self.code.any():
+            return (NEUTRAL,) * len(self.code)
+        names = [NEUTRAL, DECLARED] + [PAST] * (len(self.methods) - 2)
+        return tuple([names[c] for c in self.code.tolist()])
 
 
 def _sizes(cluster: Cluster | None) -> tuple[float, bool, float]:
@@ -191,13 +200,18 @@ def _outputs(
 
 def _unsure_inputs(
     graph: TaskGraph, function: NDArray[np.int32], known: Sequence[Learned | None], size: Floats, taken: Floats
-) -> Floats:
-    """[n] standard deviation ÷ mean of the bytes that each task takes; outputs are taken as independent."""
+) -> tuple[Floats, Floats]:
+    """Two standard deviations ÷ mean [n] of the bytes that each task takes.
+
+    Outputs vary, each for itself; and what was learnt of their mean is wrong, for all of a function alike.
+    """
     varies = np.array([float(learned.output.ratios.std()) if learned is not None else 0.0 for learned in known])
     if not varies.any():
-        return np.zeros(len(graph))
+        return np.zeros(len(graph)), np.zeros(len(graph))
+    wrong = varies / np.sqrt([max(learned.output.samples, 1) if learned is not None else 1 for learned in known])
     variance = input_bytes(graph, (size * varies[function]) ** 2)
-    return np.sqrt(variance) / np.maximum(taken, 1.0)
+    total = np.maximum(taken, 1.0)
+    return np.sqrt(variance) / total, input_bytes(graph, size * wrong[function]) / total
 
 
 def _words(learned: Learned) -> str:

@@ -28,6 +28,9 @@ SMALL = 1e6
 #: Measurements from which a fact is believed.
 ENOUGH = 3
 
+#: Graphs whose numbers of tasks differ by less than this factor take about as long to hand over.
+ALIKE = 3.0
+
 #: Bandwidths outside of this are hiccups of the measurement.
 SLOWEST, FASTEST = 1e7, 1e11
 
@@ -47,11 +50,14 @@ def measured(history: History) -> dict[str, float]:
 
 
 def suited(cluster: Cluster, history: History, estimates: Estimates) -> Cluster:
-    """The cluster as these tasks meet it: short ones are coordinated in batches, and small outputs are not published.
+    """The cluster as these tasks meet it.
 
+    Short ones are coordinated in batches, small outputs are not published, a larger graph takes longer to hand over.
     Facts that do not matter are left out, because the simulator is faster without them.
     """
     facts: dict[str, float] = {}
+    if begin := _begin(history.pairs("begin"), len(estimates)):
+        facts["warm"] = begin
     if float(estimates.mean.mean()) < SHORT:
         pairs = history.pairs("overhead")
         short = pairs["y"][pairs["x"] < SHORT]
@@ -59,6 +65,13 @@ def suited(cluster: Cluster, history: History, estimates: Estimates) -> Cluster:
     if float(estimates.size.max()) <= LARGE:
         facts["publish"] = float("inf")
     return replace(cluster, **facts) if facts else cluster  # type: ignore[arg-type]  # all of these fields are numbers
+
+
+def _begin(known: NDArray[np.void], tasks: int) -> float:
+    """Seconds from the submission to the first start: of graphs of about that size, else of whatever ran last."""
+    like = known[np.abs(np.log(known["x"] / max(tasks, 1))) < np.log(ALIKE)]
+    last = (like if len(like) >= ENOUGH else known)["y"][-LAST:]
+    return _round(float(np.median(last))) if len(last) >= ENOUGH else 0.0
 
 
 def model_error(

@@ -55,7 +55,8 @@ class Plan:
 
     From the simulator, None until completed (seconds, bytes):
 
-    makespan                 submission → last end
+    makespan                 submission → last end; where durations vary, the middle of many simulated runs, each with
+                             durations drawn anew (the timeline is one with their means)
     lower_bound              no plan on this cluster is faster
     interval                 (low, high) of the makespan: four of five runs end there; None where nothing is known of
                              the spread of durations

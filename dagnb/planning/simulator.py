@@ -20,7 +20,7 @@ from dagnb.trace.timeline import Timeline
 
 from .cost import gb_seconds, worker_seconds
 from .estimates import Estimates
-from .interval import interval
+from .interval import centred
 from .plan import Plan
 from .stage import in_units_of, play
 
@@ -93,18 +93,23 @@ def complete(
 ) -> Plan:
     """The plan with its simulated figures, as users hold it. Raises PlanError when it does not fit.
 
-    `with_interval=False` leaves out the interval of the makespan, which takes many more simulated runs.
+    Where durations vary, the makespan is the middle of many simulated runs, and the timeline one run with the means: it
+    may end before, because there nobody waits for a task that happens to be slow.
+
+    `with_interval=False` leaves out the interval, which takes these many runs: the makespan is that of the means then.
     """
     began = time.perf_counter()
     run = forecast(graph, plan, cluster, estimates)
     best = best_possible(graph, cluster, estimates)
+    sure = centred(graph, plan, cluster, estimates) if with_interval else None
+    makespan = sure[1] if sure else run.makespan
     return replace(
         plan,
         has_seconds=estimates.has_seconds,
         estimates_fingerprint=estimates.fingerprint,
-        makespan=run.makespan,
-        lower_bound=min(best, run.makespan),  # above it by rounding at the most
-        interval=interval(graph, plan, cluster, estimates) if with_interval else None,
+        makespan=makespan,
+        lower_bound=min(best, makespan),  # above it by rounding, or where more than half of all runs are shorter
+        interval=(sure[0], sure[2]) if sure else None,
         gb_seconds=run.gb_seconds,
         worker_seconds=run.worker_seconds,
         bytes_moved=run.bytes_moved,
@@ -124,7 +129,8 @@ def best_possible(graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> f
     sorts = {(w.speed, w.memory): w for w in cluster.workers}
     speed = {sort: float((estimates.mean[busy] / estimates.on(w)[busy]).max()) for sort, w in sorts.items()}
     speeds = np.repeat([speed[w.speed, w.memory] for w in cluster.workers], [w.threads for w in cluster.workers])
-    return lower_bound(graph, estimates.mean, speeds, cluster.overhead) + cluster.startup
+    begin = cluster.startup if cluster.elastic else cluster.startup + cluster.warm
+    return lower_bound(graph, estimates.mean, speeds, cluster.overhead) + begin
 
 
 def _played(graph: TaskGraph, how: Plan | Policy, cluster: Cluster, estimates: Estimates) -> Engine:

@@ -79,11 +79,13 @@ class Spread:
     group    [n] index into `noises`, -1 for a task whose duration is taken as certain
     noises   one for each function
     inputs   [n] standard deviation of the logarithm that comes from not knowing how large inputs will be, or None
+    learnt   [n] the same from not knowing how large they are in the mean, which all tasks of a run share, or None
     """
 
     group: NDArray[np.int32]
     noises: tuple[Noise, ...]
     inputs: Floats | None = None
+    learnt: Floats | None = None
 
     def draw(self, chance: np.random.Generator) -> Floats:
         """[n] factors on the means: one run that could be."""
@@ -95,6 +97,8 @@ class Spread:
             factors[mine] = self._ratios(noise, len(mine), chance) * of_run
         if self.inputs is not None:
             factors *= np.exp(self.inputs * chance.standard_normal(len(factors)) - self.inputs**2 / 2)
+        if self.learnt is not None:
+            factors *= np.exp(self.learnt * chance.standard_normal() - self.learnt**2 / 2)
         return factors
 
     def _ratios(self, noise: Noise, n: int, chance: np.random.Generator) -> Floats:

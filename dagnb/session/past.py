@@ -1,8 +1,8 @@
 """What runs teach the next plans: gathered after their end in a thread of its own, read before a plan is made.
 
 A run costs its caller two appends here. Everything else (its events, the fingerprints of its functions, one
-transaction) happens `PAUSE` seconds later or when a plan needs it, and at the end of the process. Of a tiny run that is
-repeated again and again only one in `AGAIN` seconds teaches: measuring must not cost more than what is measured.
+transaction) happens `PAUSE` seconds later or when a plan needs it, and at the end of the process. Of tiny runs of the
+same functions only one in `AGAIN` seconds teaches: measuring must not cost more than what is measured.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from dagnb.settings import Settings
+
+from . import pace
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
@@ -44,7 +46,7 @@ REPLAY = 60e-6
 _lock = RLock()
 _pending: deque[Run] = deque(maxlen=1000)
 _lasted: WeakKeyDictionary[TaskGraph, float] = WeakKeyDictionary()
-_taught_at: WeakKeyDictionary[TaskGraph, float] = WeakKeyDictionary()
+_taught_at: dict[tuple[str, ...], float] = {}  # by the fingerprints of the functions
 _histories: dict[Path, History] = {}
 _wake = Event()
 _thread: Thread | None = None
@@ -178,20 +180,23 @@ def _over(run: Run, *, look: bool) -> bool:
 
 def _lesson(run: Run) -> Taught | None:
     """What a run teaches; None for a tiny one that has just taught, and for one whose events are gone."""
-    now, graph = time.monotonic(), run.graph
+    from dagnb.graph.fingerprint import codes
+
+    now, functions = time.monotonic(), tuple(codes(run.graph))
     lasted = run.client_makespan if run.client_makespan is not None else (run.ending.at if run.ending else 0.0)
-    if lasted < TINY and now - _taught_at.get(graph, -AGAIN) < AGAIN:
+    if lasted < TINY and now - _taught_at.get(functions, -AGAIN) < AGAIN:
         return None
-    _taught_at[graph] = now
+    for known in [known for known, at in _taught_at.items() if now - at >= AGAIN]:
+        del _taught_at[known]
+    _taught_at[functions] = now
     try:
-        return _read(run)
+        return _read(run, functions)
     except Exception:  # whatever is wrong with a run, it must not be with the next
         log.debug("run %s teaches nothing", run.id, exc_info=True)
         return None
 
 
-def _read(run: Run) -> Taught | None:
-    from dagnb.graph.fingerprint import codes
+def _read(run: Run, functions: tuple[str, ...]) -> Taught | None:
     from dagnb.trace.samples import Resources, taught
 
     global _last_number  # noqa: PLW0603 -- runs are numbered upwards
@@ -202,7 +207,8 @@ def _read(run: Run) -> Taught | None:
     sizes = [Resources(w.cpus, w.memory) if cluster.limits else plain for w in cluster.workers]
     _last_number = max(_last_number + 1, time.time_ns())
     timeline = run.timeline
-    found = taught(run.graph, timeline, codes(run.graph), sizes, _last_number)
+    found = taught(run.graph, timeline, functions, sizes, _last_number)
+    pace.remember({code: float(rows["seconds"].mean()) for (code, _), rows in found.calls.items()})
     known = history()
     if known is not None and run.state.value == "done" and REPLAY * len(timeline) <= float(timeline.end.max()) / 100:
         from dagnb.planning.machine import model_error

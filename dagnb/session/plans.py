@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from dagnb.settings import Settings
 
-from . import engine, past
+from . import engine, pace, past
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
@@ -68,15 +68,15 @@ def make_plan(
     settings = Settings.load()
     given = workers if isinstance(workers, Cluster) else engine.worker_count(workers, settings)
     spec = settings.planner if planner is None else planner
-    ask = _Asking(graph, given, spec, seed, budget, options or {}, figures, settings)
+    ask = _Asking(graph, given, spec, seed, budget, options or {}, figures, thorough, settings)
     if options or not isinstance(spec, str):
-        return ask.anew(thorough=thorough).plan
+        return ask.anew().plan
     plans = _made.setdefault(graph, {})
     for deep in (True,) if thorough else (True, False):  # what was asked for thoroughly serves a run, too
         known = plans.get((spec, given, seed, budget, deep))
         if known is not None and ask.answered_by(known):
             return known.plan
-    plans[spec, given, seed, budget, thorough] = known = ask.anew(thorough=thorough)
+    plans[spec, given, seed, budget, thorough] = known = ask.anew()
     return known.plan
 
 
@@ -96,13 +96,19 @@ class _Asking:
     budget: float | None
     options: Mapping[str, Any]
     figures: bool
+    thorough: bool
     settings: Settings
+
+    @property
+    def slight(self) -> bool:
+        """Whether a run waits for this plan that is over sooner than its past could be looked up."""
+        return not self.figures and not self.thorough and pace.slight(self.graph)
 
     def answered_by(self, known: _Made) -> bool:
         """Whether a plan that was made earlier still is the answer. Looking costs more than a tiny run pays for."""
         if self.figures and known.plan.timeline is None:
             return False
-        if not self.figures and past.tiny(self.graph):
+        if (not self.figures and past.tiny(self.graph)) or self.slight:
             return True
         past.flush(worth=not self.figures)
         version = past.version(self.settings)
@@ -114,14 +120,12 @@ class _Asking:
         known.version = version
         return True
 
-    def anew(self, *, thorough: bool) -> _Made:
+    def anew(self) -> _Made:
         """Plan."""
         from dagnb.planning.planner import find_planner, run_planner
 
-        past.flush(worth=not self.figures)
-        version = past.version(self.settings)
-        cluster, estimates = self._facts()
-        defaults: dict[str, Any] = {"seed": self.seed, "thorough": thorough}
+        version, cluster, estimates = self._unlearned() if self.slight else self._facts_of_today()
+        defaults: dict[str, Any] = {"seed": self.seed, "thorough": self.thorough}
         if self.budget is not None:
             defaults["budget"] = self.budget
         planner = find_planner(cast("str | Planner | type", self.spec), defaults=defaults, **self.options)
@@ -131,6 +135,19 @@ class _Asking:
         while len(used) > _FEW:
             del used[next(iter(used))]
         return _Made(plan, estimates, cluster, version)
+
+    def _facts_of_today(self) -> tuple[object, Cluster, Estimates]:
+        """The version of the history, and what it says once all that has ended is in it."""
+        past.flush(worth=not self.figures)
+        return past.version(self.settings), *self._facts()
+
+    def _unlearned(self) -> tuple[object, Cluster, Estimates]:
+        """The same where the past does not matter."""
+        from dagnb.planning.cluster import Cluster
+        from dagnb.planning.estimator import estimate
+
+        cluster = Cluster.local(self.workers) if isinstance(self.workers, int) else self.workers
+        return None, cluster, estimate(self.graph, None, cluster)
 
     def _facts(self) -> tuple[Cluster, Estimates]:
         """The workers as far as this machine is known, and what is known of the tasks."""

@@ -28,7 +28,7 @@ SAMPLE = np.dtype([("run", "<i8"), ("seconds", "<f8"), ("taken", "<f8"), ("given
 RUN = np.dtype([("run", "<i8"), ("count", "<f8"), ("mean", "<f8"), ("variance", "<f8")])
 
 #: What a machine costs: y seconds. x is bytes for `publish` and `transfer`, seconds of the tasks for `overhead`, 1 for
-#: a cold `launch` and 0 for a warm one.
+#: a cold `launch` and 0 for a warm one, tasks of the graph for `begin`.
 PAIR = np.dtype([("run", "<i8"), ("x", "<f8"), ("y", "<f8")])
 
 #: Seconds of executing up to which tasks are coordinated in batches: their overhead is another one.
@@ -108,7 +108,13 @@ def taught(
             mine = good & (graph.calls.function == function)
             for w in np.unique(worker[mine]).tolist():
                 _add(found.calls, (code, resources[w]), samples[mine & (worker == w)])
-    facts = (("overhead", _overhead), ("publish", _publishing), ("transfer", _transfers), ("launch", _launches))
+    facts = (
+        ("overhead", _overhead),
+        ("publish", _publishing),
+        ("transfer", _transfers),
+        ("launch", _launches),
+        ("begin", _beginning),
+    )
     for name, pairs in facts:
         if len(rows := pairs(graph, timeline, good, run)):
             found.machine[name] = rows
@@ -216,3 +222,10 @@ def _launches(_: TaskGraph, timeline: Timeline, __: NDArray[np.bool_], run: int)
     """Seconds of starting workers; x: 1 cold, 0 warm."""
     begun = timeline.asides[timeline.asides["kind"] == RecordKind.BEGUN]
     return _pairs(run, [(float(b["attempt"]), float(b["at"] - b["start"])) for b in begun[:MOST_PAIRS]])
+
+
+def _beginning(_: TaskGraph, timeline: Timeline, good: NDArray[np.bool_], run: int) -> NDArray[np.void]:
+    """Seconds from the submission to the first start, where all workers ran already; x: tasks."""
+    launched = (timeline.asides["kind"] == RecordKind.BEGUN).any()
+    first = float(timeline.start[good].min(initial=np.inf))
+    return np.zeros(0, PAIR) if launched or not 0 <= first < np.inf else _pairs(run, [(float(len(timeline)), first)])

@@ -85,6 +85,24 @@ def test_a_plan_gets_its_interval_where_durations_vary_and_are_seconds():
     assert run_planner(find_planner("heft"), graph, ONE, estimate(graph)).interval is None
 
 
+def test_the_makespan_is_the_middle_of_the_runs_that_could_be():
+    """Of eight noisy workers the last one counts: more than the makespan of means, which the timeline shows."""
+    graph, cluster = TaskGraph.build("fan", [*([] for _ in range(16)), list(range(16))]), Cluster.local(8)
+    varied = noisy(17)
+    plan = complete(plan_for(graph, cluster, varied), graph, cluster, varied)
+    (middle,) = quantiles(graph, plan, cluster, varied, (0.5,))
+    assert plan.makespan == middle
+    assert plan.interval[0] < middle < plan.interval[1]
+    ended = float(plan.timeline.end.max())
+    assert ended == pytest.approx(3.0)
+    assert middle > 1.2 * ended
+    assert plan.lower_bound == pytest.approx(3.0), "of the means"
+    alone = complete(plan, graph, cluster, varied, with_interval=False)
+    assert alone.makespan == pytest.approx(3.0)
+    sure = complete(plan, graph, cluster, Estimates.of(np.ones(17)))
+    assert (sure.makespan, sure.interval) == (pytest.approx(3.0), None)
+
+
 def test_an_empty_graph_takes_no_time():
     graph = TaskGraph.build("empty", [])
     assert quantiles(graph, plan_for(graph), ONE, noisy(0)) == (0.0, 0.0)

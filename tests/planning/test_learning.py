@@ -8,10 +8,11 @@ import pytest
 from dagnb.graph.fingerprint import codes
 from dagnb.graph.graph import Calls, TaskGraph
 from dagnb.planning.cluster import Cluster, WorkerId, WorkerSpec
-from dagnb.planning.estimator import estimate
+from dagnb.planning.estimator import Estimates, estimate
 from dagnb.planning.learned import memory_law, moved
 from dagnb.planning.machine import measured, model_error, suited
 from dagnb.planning.planner import find_planner, run_planner
+from dagnb.planning.simulator import complete
 from dagnb.planning.spread import Noise, Spread
 from dagnb.trace.events import TaskFinished
 from dagnb.trace.history import History
@@ -189,6 +190,24 @@ def test_one_size_was_seen_and_several_are_there():
     assert mixed.p90[0] - mixed.p50[0] > same.p90[0] - same.p50[0]  # nobody knows how much memory does
 
 
+def test_what_is_not_known_of_mean_sizes_does_not_average_away():
+    """join takes 50 outputs of which only six were ever seen: their mean is off for all of them alike."""
+    history, sizes = History(), np.linspace(2e5, 1.8e6, 6)
+    taken = np.linspace(1e7, 9e7, 20)
+    teach(
+        history, 1, load=rows(1, np.full(6, 0.1), 0, 8.0), work=rows(1, np.full(6, 0.1), 8.0, sizes),
+        join=rows(1, taken * 1e-7, taken, 8.0),
+    )  # fmt: skip
+    found = estimate(graph(50), history)
+    assert found.mean[100] == pytest.approx(5.0, rel=0.05)
+    drawn = np.array([found.draw(np.random.default_rng(s))[100] for s in range(400)])
+    own, common = sizes.std() / np.sqrt(50) / 1e6, sizes.std() / np.sqrt(6) / 1e6
+    assert found.spread.inputs[100] == pytest.approx(own, rel=0.1)
+    assert found.spread.learnt[100] == pytest.approx(common, rel=0.1)
+    assert drawn.std() / drawn.mean() > 0.9 * np.hypot(own, common) > 2 * own
+    assert found.p90[100] == pytest.approx(np.quantile(drawn, 0.9), rel=0.1)
+
+
 # ---- the machine ----------------------------------------------------------------------------------------------------
 def test_facts_of_the_machine():
     def pairs(x, y):
@@ -216,6 +235,26 @@ def test_facts_of_the_machine():
     assert suited(cluster, history, long).overhead == 4e-4
     assert suited(cluster, history, short).overhead == 2e-6
     assert suited(cluster, history, long).publish == float("inf")  # nothing large is written
+
+
+def test_a_run_begins_when_runs_of_its_size_began():
+    def begun(run, tasks, seconds):
+        return Taught(run, machine={"begin": np.array([(run, tasks, seconds)], PAIR)})
+
+    few, cluster = estimate(loads(8), taught(load=[0.1])), Cluster.local(2)
+    history = History()
+    history.add(begun(1, 8, 0.004), begun(2, 8, 0.006))
+    assert suited(cluster, history, few).warm == 0.0, "two runs are not enough"
+    history.add(begun(3, 9, 0.005), *[begun(4 + i, 10_000, 0.028) for i in range(5)])
+    assert suited(cluster, history, few).warm == 0.005
+    many = estimate(loads(20_000), taught(load=[0.1]))
+    assert suited(cluster, history, many).warm == 0.028
+    plan = run_planner(find_planner("free"), loads(8), suited(cluster, history, few), estimate(loads(8), history))
+    assert plan.cold_starts == 0
+    sure = Estimates.of(np.full(8, 0.1))
+    forecast = complete(plan, loads(8), suited(cluster, history, few), sure)
+    assert forecast.timeline.start.min() == pytest.approx(0.005)
+    assert (forecast.makespan, forecast.lower_bound) == pytest.approx((0.405, 0.405))
 
 
 def test_what_the_simulator_is_off_widens_intervals():

@@ -61,6 +61,13 @@ def test_what_the_machine_costs():
     assert found["overhead"]["y"].tolist() == pytest.approx([0.01])
     assert [(x, pytest.approx(y)) for _, x, y in found["launch"].tolist()] == [(1.0, 0.4), (0.0, 0.1)]
     assert "transfer" not in found
+    assert "begin" not in found, "a worker had to be started"
+
+
+def test_when_a_run_begins():
+    events = [TaskFinished(i, 0, at=i + 1.0, start=i + 0.01, size=8.0) for i in range(3)]
+    found = taught(graph([[]] * 3), Timeline.of(3, events), ["a", None, None], [ON], 1).machine
+    assert [(x, pytest.approx(y)) for _, x, y in found["begin"].tolist()] == [(3.0, 0.01)]
 
 
 def test_transfers_and_publishing():
