@@ -35,6 +35,10 @@ _HERE = Path(__file__).resolve().parent
 RESTED, EXHAUSTED = 19, 20
 
 
+#: How many graphs a worker remembers, and with how many tasks together: about 200 bytes for each.
+GRAPHS, REMEMBERED = 16, 200_000
+
+
 class CancelledTask(BaseException):
     """Raised inside a task when its run is cancelled."""
 
@@ -61,6 +65,7 @@ class Desk:
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
         self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
         self.functions: dict[str, Any] = {}
+        self._graphs: dict[bytes, Compiled] = {}  # packages that were read, the newest last
         self._page = Marks(directory / "marks").line(slot)
         self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
         self.mark[0] = NONE
@@ -158,7 +163,7 @@ class Desk:
             return  # over before we came
         slots = [int(s) for s in meta[1].split(b",")]
         try:
-            compiled = Compiled(unseal(self.secret, f"dag:{run}".encode(), body))
+            compiled = self._compiled(bytes(unseal(self.secret, f"dag:{run}".encode(), body)))
             compiled.link(self._functions(compiled.hashes))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
             reason = f"{type(error).__name__}: {error}"
@@ -180,6 +185,15 @@ class Desk:
             self._exhausted(loop)
         self._worked(loop.total)
         self._page[8:40] = bytes(32)
+
+    def _compiled(self, body: bytes) -> Compiled:
+        """The graph in a package. That of an unchanged DAG is the same, byte for byte, and was read before."""
+        found = self._graphs.pop(body, None) or Compiled(body)
+        self._graphs[body] = found  # the newest last
+        tasks = sum(graph.n for graph in self._graphs.values())
+        while len(self._graphs) > 1 and (tasks > REMEMBERED or len(self._graphs) > GRAPHS):
+            tasks -= self._graphs.pop(next(iter(self._graphs))).n
+        return found
 
     def _told_start(self, loop: Loop) -> None:
         """A worker that was started for this run says when, with its first records."""
