@@ -34,13 +34,18 @@ if TYPE_CHECKING:
     from dagnb.planning.plan import Plan
 
 
+#: Atoms in a container that is put together from a template; more would make a template for each length.
+SMALL = 4
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Package:
     """What is submitted: `body` for every worker, the rest for Redis.
 
     body         pickled tuple, see `pack`
     functions    hash → pickled function
-    deps, base   topology for the scripts: u32 starts [n+1], then u32 dependencies; `base` is where those begin
+    deps         topology for the scripts: starts [n+1], then dependencies
+    base, width  where in `deps` the dependencies begin, and the bytes of a number there
     counters     i32 big endian per task: dependencies that are not committed yet
     roots        u32: roots without a named worker, in the order in which they are handed out
     named_roots  slot position → roots that are named for it
@@ -53,6 +58,7 @@ class Package:
     functions: dict[str, bytes]
     deps: bytes
     base: int
+    width: int
     counters: bytes
     roots: bytes
     named_roots: dict[int, list[int]]
@@ -104,12 +110,15 @@ def pack(
             annotated.tables(),
         )
     )
+    width = 2 if max(len(graph), len(graph.deps)) < 1 << 16 else 4
+    topology = b"".join(np.ascontiguousarray(c, f"<u{width}").tobytes() for c in (graph.dep_start, graph.deps))
     named, queued = _queues(graph, rank, places, annotated)
     return Package(
         body,
         functions,
-        _u32(graph.dep_start) + _u32(graph.deps),
-        4 * (len(graph) + 1),
+        topology,
+        width * (len(graph) + 1),
+        width,
         np.diff(graph.dep_start).astype(">i4").tobytes(),
         _u32(free),
         named,
@@ -286,15 +295,20 @@ class _Reader:
         if kind in ATOMS:
             self.constants.append(value)
             return CONST
-        if not _holds_refs(value):
+        if not _holds_refs(value) and not _small(value):
             return self._freeze(value)
+        if kind in (list, tuple, set, frozenset, dict):
+            return self._container(value)
+        return self._graft(value)
+
+    def _container(self, value: Any) -> Any:
+        """A container whose parts are put together anew for each call."""
+        kind = type(value)
         if kind is list:
             return self._slice(value) or ("list", tuple([self.item(v) for v in value]))
-        if kind in (tuple, set, frozenset):
-            return (kind.__name__, tuple([self.item(v) for v in value]))
         if kind is dict:
             return ("dict", tuple([self.item(k) for k in value]), tuple([self.item(v) for v in value.values()]))
-        return self._graft(value)
+        return (kind.__name__, tuple([self.item(v) for v in value]))
 
     def _slice(self, refs: list[Any]) -> tuple[str, int, int] | None:
         """A list of whole values of neighbouring dependencies, as fan-ins have it: two numbers instead of thousands."""
@@ -345,6 +359,16 @@ class _Reader:
                 raise PickleError(msg) from error
         self.constants.append(known[1])
         return FROZEN
+
+
+def _small(value: Any) -> bool:
+    """Whether it is a handful of atoms: a template of them is a fraction of a pickle, and made as fast."""
+    kind = type(value)
+    if kind not in (list, tuple, dict) or len(value) > SMALL:
+        return False
+    return ATOMS.issuperset(map(type, value.values() if kind is dict else value)) and (
+        kind is not dict or ATOMS.issuperset(map(type, value))
+    )
 
 
 def _holds_refs(value: Any) -> bool:
