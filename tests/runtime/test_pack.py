@@ -166,3 +166,15 @@ def test_bytes_of_a_node_on_the_wire():
 
 def test_equal_graphs_make_equal_packages():
     assert wire.sample().body == wire.sample().body
+
+
+def test_a_chain_and_a_fan_of_any_size_are_recorded_packed_and_read():
+    """No step on the way goes by recursion, and none looks at every pair."""
+    deep: list[Any] = [([], {}), *(([TaskRef(i)], {}) for i in range(100_000))]
+    wide: list[Any] = [*(([i], {}) for i in range(20_000)), ([[TaskRef(i) for i in range(20_000)]], {})]
+    for calls in (deep, wide):
+        graph, _ = recorded(calls)
+        program = Compiled(pack(graph, free_plan(graph), {}, kept=graph.kept).body)
+        assert program.n == len(calls)
+        assert program.deps == graph.deps.tolist()
+        assert program.cstarts == graph.children[0].tolist()
