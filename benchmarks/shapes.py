@@ -56,7 +56,7 @@ class Recorder:
 
     def dagnb(self, **options: Any) -> dagnb.Dag:
         """As a new DAG; `last` is its last node."""
-        tasks = {f: dagnb.task(f) for f, _ in self.calls}
+        tasks = {f: dagnb.task(f) for f in dict.fromkeys(f for f, _ in self.calls)}
         with dagnb.dag("bench", new=True, **options) as dag:
             handles: list[Any] = []
             for function, args in self.calls:

@@ -36,16 +36,47 @@ def upward_rank(graph: TaskGraph, duration: Floats, transfer: Floats | None = No
     Never smaller than that of a dependent, so a stable sort by falling rank keeps the topological order.
     """
     n = len(graph)
+    rank, reach, ranked = np.zeros(n), np.zeros(n), np.zeros(n, np.bool_)
+    send = transfer if transfer is not None else np.zeros(n)
+    if n >= WIDE and len(graph.roots) * ROOTS >= n:
+        _rank_wide(graph, duration, send, rank, reach, ranked)
+        if ranked.all():
+            return rank
     start, deps = graph.dep_start.tolist(), graph.deps.tolist()
-    own, after = duration.tolist(), [0.0] * n
-    send = transfer.tolist() if transfer is not None else [0.0] * n
-    rank = [0.0] * n
-    for task in range(n - 1, -1, -1):
-        rank[task] = r = own[task] + after[task]
+    own, sent, after, found = duration.tolist(), send.tolist(), reach.tolist(), rank.tolist()
+    for task in np.flatnonzero(~ranked)[::-1].tolist():
+        found[task] = r = own[task] + after[task]
         for u in deps[start[task] : start[task + 1]]:
-            if r + send[u] > after[u]:  # noqa: PLR1730  max() would double the time of this loop over all edges
-                after[u] = r + send[u]
-    return np.array(rank)
+            if r + sent[u] > after[u]:  # noqa: PLR1730  max() would double the time of this loop over all edges
+                after[u] = r + sent[u]
+    return np.array(found)
+
+
+#: Tasks of a level, in the mean, from which numpy is faster than a loop; levels after which to decide; a graph is tried
+#: where one of so many tasks is a root.
+WIDE, LEVELS, ROOTS = 64, 16, 8
+
+
+def _rank_wide(
+    graph: TaskGraph, own: Floats, send: Floats, rank: Floats, after: Floats, ranked: NDArray[np.bool_]
+) -> None:
+    """Fill in upward ranks level by level, from the sinks on, as long as the levels are wide.
+
+    after    the longest way from the end of a task on, as far as its dependents are ranked
+    """
+    starts = graph.dep_start
+    waits, level = np.diff(graph.children[0]), graph.sinks
+    done, passes = 0, 0
+    while len(level) and (passes < LEVELS or done >= WIDE * passes):
+        rank[level] = own[level] + after[level]
+        ranked[level] = True
+        done, passes = done + len(level), passes + 1
+        low, count = starts[level], starts[level + 1] - starts[level]
+        at = np.repeat(low - (np.cumsum(count) - count), count) + np.arange(count.sum())
+        needed = graph.deps[at]
+        np.maximum.at(after, needed, np.repeat(rank[level], count) + send[needed])
+        np.subtract.at(waits, needed, 1)
+        level = np.unique(needed[waits[needed] == 0])
 
 
 def downward_rank(graph: TaskGraph, duration: Floats, transfer: Floats | None = None) -> Floats:

@@ -7,6 +7,8 @@ of their own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
+from itertools import count as count_from
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,9 +75,10 @@ def assemble(name: str, cells: Recordings) -> Assembly:
     rank, circle = topological(owner[owner >= 0], need[owner >= 0], len(nodes))
     if circle:
         problems.append(cycle_text(table, circle, positions, names))
-    order = np.argsort(rank)
-    nodes, names = nodes[order], [names[i] for i in order.tolist()]
-    number[nodes] = np.arange(len(nodes), dtype=np.int32)
+    if (rank != np.arange(len(nodes))).any():
+        order = np.argsort(rank)
+        nodes, names = nodes[order], [names[i] for i in order.tolist()]
+        number[nodes] = np.arange(len(nodes), dtype=np.int32)
     graph = None if problems else freeze(name, table, nodes, names, edges, number, places)
     return Assembly(graph, tuple(problems), tuple(names), table, nodes.astype(np.int32), number)
 
@@ -91,40 +94,50 @@ def _own_places(table: Table, cell: str) -> Places:
 def _alive(table: Table, edges: Edges, places: list[Places]) -> Bools:
     """In are calls that have their name, calls without a place that nobody in their cell uses, and all they need."""
     wanted = np.zeros(len(table), np.bool_)
-    whole = True
+    own = zip(table.recs, places, strict=True)
+    if all(len(mine) == len(rec.bound) and not rec.void for rec, mine in own):
+        return ~wanted  # where no name was taken over every call leads to one of those
     for rec, mine in zip(table.recs, places, strict=True):
-        whole = whole and len(mine) == len(rec.bound) and not rec.void
-        unplaced = np.ones(len(rec.fns), np.bool_)
+        unplaced = np.ones(len(rec.calls), np.bool_)
         unplaced[[i for i, _ in rec.bound.values()]] = False
-        here = wanted[table.start[rec] : table.start[rec] + len(rec.fns)]
+        here = wanted[table.start[rec] : table.start[rec] + len(rec.calls)]
         here |= unplaced & ~columns_of(rec).users
         here[sorted(rec.void)] = False
         here[[i for i, _ in mine.values()]] = True
-    # where no name was taken over every call leads to one of those, so all are in
-    return np.ones_like(wanted) if whole else reach(wanted, edges)
+    return reach(wanted, edges)
 
 
 def _names(table: Table, nodes: Indices, places: list[Places]) -> list[str]:
     """By place, else by function and number: `clean`, `clean_2`, in the order of the calls."""
     names: list[str | None] = [None] * len(table)
     taken: set[str] = set()
-    kinds: list[str] = []
+    index: dict[str, int] = {}
+    kinds: list[Ints] = [np.zeros(0, np.int32)]
+    unnamed = np.ones(len(table), np.bool_)
     for rec, mine in zip(table.recs, places, strict=True):
         start, columns = table.start[rec], columns_of(rec)
-        for path, (index, select) in mine.items():
-            if not select and names[start + index] is None and path not in taken:
-                names[start + index] = path
+        for path, (call, select) in mine.items():
+            if not select and names[start + call] is None and path not in taken:
+                names[start + call] = path
+                unnamed[start + call] = False
                 taken.add(path)
-        words = [table.current[t].name for t in columns.tasks]
-        kinds += [words[t] for t in columns.task.tolist()]
-    counts = dict.fromkeys(kinds, 0)
-    return [names[at] or _numbered(kinds[at], counts, taken) for at in nodes.tolist()]
+        words = [index.setdefault(table.current[t].name, len(index)) for t in columns.tasks]
+        kinds.append(np.array(words, np.int32)[columns.task])
+    kind = np.concatenate(kinds)
+    inside = np.zeros(len(table), np.bool_)
+    inside[nodes] = True
+    for word, number in index.items():
+        calls = np.flatnonzero((kind == number) & inside & unnamed).tolist()
+        for call, name in zip(calls, _numbered(word, len(calls), taken), strict=True):
+            names[call] = name
+    return [names[i] or "" for i in nodes.tolist()]
 
 
-def _numbered(kind: str, counts: dict[str, int], taken: set[str]) -> str:
-    """The next free one of `clean`, `clean_2`, …"""
-    while True:
-        counts[kind] += 1
-        name = kind if counts[kind] == 1 else f"{kind}_{counts[kind]}"
-        if name not in taken:
-            return name
+def _numbered(word: str, count: int, taken: set[str]) -> list[str]:
+    """The next free ones of `clean`, `clean_2`, …"""
+    found = [word, *[f"{word}_{i}" for i in range(2, count + 1)]][:count]
+    if not taken.isdisjoint(found):
+        numbers = chain([word], (f"{word}_{i}" for i in count_from(2)))
+        found = list(islice((name for name in numbers if name not in taken), count))
+    taken.update(found)
+    return found

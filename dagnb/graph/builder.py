@@ -78,7 +78,7 @@ class GraphBuilder:
             rec.closed, rec.file, rec.thread, hide = False, file, threading.get_ident(), False
         else:
             rec = Recording(self, execution, file)
-        rec.block = Block(ns, text, len(rec.fns), before, scope.hide(rec, self.cells, ns) if hide else {})
+        rec.block = Block(ns, text, len(rec.calls), before, scope.hide(rec, self.cells, ns) if hide else {})
         OPEN[id(rec)] = set(threading.enumerate())
         self._tokens[rec] = ACTIVE.set(rec)
         return rec
@@ -128,8 +128,8 @@ class GraphBuilder:
 
     def _undo(self, rec: Recording, block: Block, *, extended: bool) -> None:
         if extended:
-            rec.void.update(range(block.start, len(rec.fns)))
-            rec.names += [None] * (len(rec.fns) - len(rec.names))
+            rec.void.update(range(block.start, len(rec.calls)))
+            rec.names += [None] * (len(rec.calls) - len(rec.names))
         else:
             rec.failed = True
         scope.undo(rec, block)
@@ -162,7 +162,7 @@ class GraphBuilder:
             rec.bound.update(bound)
             rec.places[root] = len(bound)
             rec.roots.update(values)
-        rec.names = [None] * len(rec.fns)
+        rec.names = [None] * len(rec.calls)
         for path, (index, select) in rec.bound.items():
             if not select and rec.names[index] is None:
                 rec.names[index] = path

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .handle import Handle
+from .calls import ints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .graph import Ints
+    from .handle import Handle
     from .recording import Recording
     from .task import Task
 
@@ -48,41 +49,40 @@ def columns_of(rec: Recording) -> Columns:
 
 
 def _read(rec: Recording) -> Columns:
-    index: dict[Task[..., Any], int] = {}
-    task = np.array([index.setdefault(fn, len(index)) for fn in rec.fns], np.int32)
-    owner, need, foreign = _flatten(rec)
+    calls = rec.calls
+    index = {task: k for k, task in enumerate(dict.fromkeys(form.task for form in calls.forms))}
+    form = ints(calls.form)
+    task = np.array([index[f.task] for f in calls.forms], np.int32)[form]
+    owner, need, foreign = _needs(rec, form)
     users = np.zeros(len(task), np.bool_)
     users[need[need >= 0]] = True
     return Columns(tuple(index), task, owner, need, foreign, users)
 
 
-def _flatten(rec: Recording) -> tuple[Ints, Ints, tuple[Handle[Any], ...]]:
-    owner: list[int] = []
-    need: list[int] = []
+def _needs(rec: Recording, form: Ints) -> tuple[Ints, Ints, tuple[Handle[Any], ...]]:
+    """Owner and need of every pair: those of plain calls as they were recorded, those of special ones behind them."""
+    calls = rec.calls
+    counts = np.array([f.needs for f in calls.forms], np.int64)[form]
+    owner, need = np.repeat(np.arange(len(form), dtype=np.int32), counts), ints(calls.needs)
+    owners: list[int] = []
+    needs: list[int] = []
     foreign: list[Handle[Any]] = []
-    for i, deps in enumerate(rec.deps):
-        if i in rec.void:
-            continue
-        if type(deps) is Handle and deps._rec is rec:
-            owner.append(i)
-            need.append(deps._index)
-        elif type(deps) is Handle:
-            owner.append(i)
-            foreign.append(deps)
-            need.append(-len(foreign))
-        elif deps:
-            own = dict.fromkeys([h._index for h in deps if h._rec is rec])
-            if len(own) < len(deps):
-                own = _mixed(deps, rec, foreign)
-            need += own
-            owner += [i] * len(own)
-    return np.array(owner, np.int32), np.array(need, np.int32), tuple(foreign)
+    for i, (_, handles) in calls.special.items():
+        own = _distinct(handles, rec, foreign)
+        needs += own
+        owners += [i] * len(own)
+    if owners:
+        owner, need = np.append(owner, np.array(owners, np.int32)), np.append(need, np.array(needs, np.int32))
+    if rec.void:
+        real = ~np.isin(owner, list(rec.void))
+        owner, need = owner[real], need[real]
+    return owner, need, tuple(foreign)
 
 
-def _mixed(deps: list[Handle[Any]], rec: Recording, foreign: list[Handle[Any]]) -> dict[int, None]:
-    """Needs of a call in the order of first use, where some are of other recordings or come twice."""
+def _distinct(handles: list[Handle[Any]], rec: Recording, foreign: list[Handle[Any]]) -> dict[int, None]:
+    """Needs of a special call in the order of first use."""
     found: dict[int, None] = {}
-    for handle in deps:
+    for handle in handles:
         if handle._rec is rec:
             found[handle._index] = None
         else:

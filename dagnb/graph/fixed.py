@@ -74,9 +74,10 @@ class FixedGraph(GraphBuilder):
         return self._fixed.keys[handle._index]
 
     @cached_property
-    def _calls(self) -> _Calls:
+    def _calls(self) -> _Read:
         kinds = [_Kind(name, Options()) for name in self._fixed.kinds]
-        return _Calls(self, self.name, [kinds[k] for k in self._fixed.kind.tolist()], [0] * len(self))
+        numbers = self._fixed.kind.tolist()
+        return _Read(self, self.name, _Calls([kinds[k] for k in numbers], [0] * len(numbers)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,23 @@ class _Kind:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Calls:
+    """What a handle asks of the calls of its recording."""
+
+    kinds: list[_Kind]
+    lines: list[int]
+
+    def task(self, call: int) -> _Kind:
+        """What a call calls."""
+        return self.kinds[call]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Read:
     """What a handle asks of the recording that it stands in."""
 
     builder: FixedGraph
     file: str
-    fns: list[_Kind]
-    lines: list[int]
+    calls: _Calls
     closed: bool = True
 
     def text(self, handle: Handle[Any]) -> str:

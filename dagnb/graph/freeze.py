@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .arguments import rebuild
+from .calls import Arguments, Form, Late, LateMapping, PackedCalls, ints
 from .columns import columns_of
 from .graph import Calls, TaskGraph, TaskRef
-from .handle import Handle
 
 if TYPE_CHECKING:
     from .edges import Edges
     from .graph import Ints
+    from .handle import Handle
     from .recording import Recording, Select
     from .table import Indices, Table
     from .task import Task
@@ -35,29 +36,44 @@ def freeze(
     """The graph of the calls at the positions `nodes`; `number` is position → task, -1 for calls that are not in it."""
     n = len(nodes)
     start, deps = _dependencies(edges, number, n)
-    refs = [TaskRef(i) for i in range(n)]
+    refs = Late(n, lambda: [TaskRef(i) for i in range(n)])
     functions, function, columns = _tasks(table, nodes)
-    args, kwargs = _arguments(table, edges, nodes, number.tolist(), refs)
-    aliases = dict(zip(names, refs, strict=True))
+    packed = _packed(table, edges, nodes, number)
+    arguments = Late(n, lambda: packed.arguments(start, deps, refs))
     kept = set(np.flatnonzero(np.bincount(deps, minlength=n) == 0).tolist())
+    named: list[tuple[Ints, Places]] = []
     for rec, mine in zip(table.recs, places, strict=True):
-        tasks = number[table.start[rec] : table.start[rec] + len(rec.fns)].tolist()
-        for path, (index, select) in mine.items():
-            to = tasks[index]
-            aliases.setdefault(path, TaskRef(to, select) if select else refs[to])
-            if path in rec.places:  # the place is the variable itself
-                kept.add(to)
+        tasks = number[table.start[rec] : table.start[rec] + len(rec.calls)]
+        named.append((tasks, mine))
+        kept.update(int(tasks[mine[root][0]]) for root in rec.places if root in mine)  # the variable itself is a place
     return TaskGraph(
         name,
         tuple(names),
         dep_start=start,
         deps=deps,
-        calls=Calls(functions, function, args, kwargs),
-        aliases=aliases,
+        calls=Calls(
+            functions,
+            function,
+            Late(n, lambda: tuple([args for args, _ in arguments])),
+            Late(n, lambda: tuple([kwargs for _, kwargs in arguments])),
+            packed,
+        ),
+        aliases=LateMapping(lambda: _aliases(names, refs, named)),
         kept=frozenset(kept),
         where=_lines(table, nodes),
         **columns,
     )
+
+
+def _aliases(names: Sequence[str], refs: Sequence[TaskRef], named: Sequence[tuple[Ints, Places]]) -> dict[str, TaskRef]:
+    """Every name that may be said → the value it means; `named` has the tasks and the places of each cell."""
+    found = dict(zip(names, refs, strict=True))
+    for numbers, mine in named:
+        tasks = numbers.tolist()
+        for path, (index, select) in mine.items():
+            to = tasks[index]
+            found.setdefault(path, TaskRef(to, select) if select else refs[to])
+    return found
 
 
 def _dependencies(edges: Edges, number: Ints, n: int) -> tuple[Any, Ints]:
@@ -93,50 +109,64 @@ def _tasks(table: Table, nodes: Indices) -> tuple[tuple[Any, ...], Ints, dict[st
     return tuple(fns[f] for f in functions), function[task], columns
 
 
-def _arguments(
-    table: Table, edges: Edges, nodes: Indices, number: list[int], refs: list[TaskRef]
-) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Arguments with a TaskRef in the place of every handle, in the order of the nodes."""
-    args: list[Any] = []
-    kwargs: list[Any] = []
+def _packed(table: Table, edges: Edges, nodes: Indices, number: Ints) -> PackedCalls:
+    """The calls of the nodes in columns, in their order."""
+    forms: list[Form] = []
+    of_call: list[Ints] = [np.zeros(0, np.int32)]
+    constants: list[Any] = []
+    special: dict[int, Arguments] = {}
     for rec in table.recs:
-        _append_arguments(rec, table.start[rec], edges.targets, number, refs, args, kwargs)
-    at = nodes.tolist()
-    return tuple([args[i] for i in at]), tuple([kwargs[i] for i in at])
+        calls = rec.calls
+        of_call.append(ints(calls.form) + np.int32(len(forms)))
+        forms += calls.forms
+        constants += calls.constants
+        _specials(rec, table.start[rec], edges.targets, number, special)
+    form = np.concatenate(of_call)
+    counts = np.array([len(f.types) for f in forms], np.int64)[form]
+    if len(nodes) < len(form) or (np.diff(nodes) < 0).any():
+        first = np.cumsum(counts) - counts
+        mine = counts[nodes]
+        at = np.repeat(first[nodes] - (np.cumsum(mine) - mine), mine) + np.arange(mine.sum())
+        constants = [constants[i] for i in at.tolist()]
+    return PackedCalls(tuple(forms), form[nodes], constants, special)
 
 
-def _append_arguments(
+def _specials(
     rec: Recording,
     start: int,
     targets: Mapping[int, tuple[int, Select]],
-    number: list[int],
-    refs: list[TaskRef],
-    all_args: list[Any],
-    all_kwargs: list[Any],
+    number: Ints,
+    found: dict[int, Arguments],
 ) -> None:
+    """Arguments of the special calls of one recording, with a TaskRef in the place of every handle."""
+
     def ref(handle: Handle[Any]) -> TaskRef:
         if handle._rec is rec:
             at, select = start + handle._index, handle._select
         else:
             at, select = targets[id(handle)]
-        return TaskRef(number[at], select) if select else refs[number[at]]
+        return TaskRef(int(number[at]), select)
 
-    for at, (deps, args, kwargs) in enumerate(zip(rec.deps, rec.args, rec.kwargs, strict=True), start):
-        if number[at] < 0 or (type(deps) is not Handle and not deps):
-            all_args.append(args)
-            all_kwargs.append(kwargs)
-        elif len(args) == 1 and args[0] is deps and kwargs is None:
-            all_args.append((ref(deps),))
-            all_kwargs.append(None)
-        else:
-            all_args.append(tuple([rebuild(a, ref) for a in args]))
-            all_kwargs.append(kwargs and {k: rebuild(v, ref) for k, v in kwargs.items()})
+    for call, ((args, kwargs), handles) in rec.calls.special.items():
+        task = int(number[start + call])
+        if task < 0:
+            continue
+        found[task] = (args, kwargs) if not handles else _with_refs(args, kwargs, ref)
 
 
-def _lines(table: Table, nodes: Indices) -> tuple[str, ...]:
+def _with_refs(
+    args: tuple[Any, ...], kwargs: dict[str, Any] | None, ref: Callable[[Handle[Any]], TaskRef]
+) -> Arguments:
+    return tuple([rebuild(a, ref) for a in args]), kwargs and {k: rebuild(v, ref) for k, v in kwargs.items()}
+
+
+def _lines(table: Table, nodes: Indices) -> Sequence[str]:
     """Where each call stands: "Cell In[3], line 2"."""
-    lines: list[str] = []
-    for rec in table.recs:
-        text = {line: f"{rec.where}, line {line}" for line in set(rec.lines)}
-        lines += [text[line] for line in rec.lines]
-    return tuple([lines[i] for i in nodes.tolist()])
+    line = np.concatenate([np.zeros(0, np.int32), *(ints(rec.calls.lines) for rec in table.recs)])[nodes]
+    cells = [rec.where for rec in table.recs]
+    cell = np.searchsorted(table.offset, nodes, side="right") - 1
+
+    def make() -> tuple[str, ...]:
+        return tuple([f"{cells[c]}, line {at}" for c, at in zip(cell.tolist(), line.tolist(), strict=True)])
+
+    return Late(len(nodes), make)

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .calls import PackedCalls
+
 Ints = NDArray[np.int32]
 Offsets = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -37,12 +39,14 @@ class Calls:
     function    [n] which of them task i calls
     args        [n] positional arguments; containers copied, every handle replaced by a `TaskRef`
     kwargs      [n] keyword arguments likewise, or None
+    packed      the same arguments in columns, where the graph was recorded: whoever handles all of them reads these
     """
 
     functions: tuple[Callable[..., Any], ...]
     function: Ints
-    args: tuple[tuple[Any, ...], ...]
-    kwargs: tuple[Mapping[str, Any] | None, ...]
+    args: Sequence[tuple[Any, ...]]
+    kwargs: Sequence[Mapping[str, Any] | None]
+    packed: PackedCalls | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,7 @@ class TaskGraph:
     calls: Calls | None = None
     duration: Floats = field(default_factory=lambda: np.zeros(0))
     size: Floats = field(default_factory=lambda: np.zeros(0))
-    where: tuple[str, ...] = ()
+    where: Sequence[str] = ()
     aliases: Mapping[str, TaskRef] = field(default_factory=dict)
     kept: frozenset[int] = frozenset()
     cpus: Floats = field(default_factory=lambda: np.zeros(0))
@@ -160,7 +164,9 @@ class TaskGraph:
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over names, kinds and edges: which graph a plan was made for."""
-        digest = hashlib.sha256(repr((self.keys, self.kinds)).encode())
+        words = (*self.kinds, *self.keys)
+        digest = hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass"))
+        digest.update(np.fromiter(map(len, words), np.int32, len(words)).tobytes())  # a name may hold a line break
         for column in (self.kind, self.dep_start, self.deps):
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()[:16]

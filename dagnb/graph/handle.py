@@ -76,7 +76,7 @@ class Handle(Generic[T_co]):
     @property
     def kind(self) -> str:
         """The name of the function."""
-        kind: str = self._rec.fns[self._index].name
+        kind: str = self._rec.calls.task(self._index).name
         return kind
 
     # ---- what the run knows -------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class Handle(Generic[T_co]):
     def __getattr__(self, name: str) -> Handle[Any]:
         if name.startswith("_"):
             raise AttributeError(name)
-        outs = self._rec.fns[self._index].given.outs
+        outs = self._rec.calls.task(self._index).given.outs
         if isinstance(outs, tuple) and name in outs and not self._select:
             return Handle(self._rec, self._index, (outs.index(name),))
         me = self.name
@@ -129,7 +129,7 @@ class Handle(Generic[T_co]):
         )
 
     def __iter__(self) -> Iterator[Handle[Any]]:
-        task = self._rec.fns[self._index]
+        task = self._rec.calls.task(self._index)
         outs = task.given.outs
         if outs != 1 and not self._select:
             return (Handle(self._rec, self._index, (i,)) for i in range(outs if isinstance(outs, int) else len(outs)))
@@ -157,7 +157,7 @@ class Handle(Generic[T_co]):
     def __reduce__(self) -> NoReturn:
         lines = (
             f"{self.name} is inside something that dagnb does not look into.",
-            place(self._rec.file, self._rec.lines[self._index]),
+            place(self._rec.file, self._rec.calls.lines[self._index]),
             "Handles are found in list, tuple, dict, set and dataclass: pass it in one of these.",
         )
         raise BuildError("\n  ".join(lines))

@@ -67,7 +67,7 @@ def in_order(cells: Recordings) -> list[str]:
 
     def rank(cell: str) -> tuple[Any, ...]:
         rec = cells[cell]
-        return (min(rec.roots, default="~"), rec.digest, str(rec.signature[:3]), rec.execution.number)
+        return (min(rec.roots, default="~"), rec.digest, str(rec.signature(3)), rec.execution.number)
 
     waits = {cell: {c for c in rec.reads if c in cells and c != cell} for cell, rec in cells.items()}
     readers: dict[str, list[str]] = defaultdict(list)
@@ -99,7 +99,7 @@ def resolve(handle: Handle[Any], cells: Recordings, who: Mapping[str, str]) -> t
         for path in paths:
             if path in now.bound:
                 return now, now.bound[path][0], (*now.bound[path][1], *rest)
-        if not paths and now.signature == rec.signature:
+        if not paths and now.signature() == rec.signature():
             return now, handle._index, handle._select
     for path, other in _of_owners(paths, cells, who):
         return other, other.bound[path][0], (*other.bound[path][1], *rest)

@@ -60,16 +60,16 @@ def _signatures(
     seen: set[Any] = set()
     columns, label = columns_of(rec), rec.execution.label
     for i in np.flatnonzero(columns.task == columns.tasks.index(task)).tolist():
-        args, kwargs = rec.args[i], rec.kwargs[i] or {}
-        shape, name = (len(args), *kwargs), name_of.get(table.start[rec] + i)
+        shape, name = rec.calls.shape(i), name_of.get(table.start[rec] + i)
         if name is None or shape in seen:
             continue
         seen.add(shape)
-        says = _says(new.misfit(args, kwargs))
+        positional, keywords = shape
+        says = _says(new.misfit((None,) * positional, dict.fromkeys(keywords)))
         if says:
-            count = len(args) + len(kwargs)
+            count = positional + len(keywords)
             passes = f"passes {count} argument{'s' * (count != 1)}; {new.name} now {says}{new.place()}"
-            yield f"{name} ({label}, line {rec.lines[i]}) {passes}. Run {label} again."
+            yield f"{name} ({label}, line {rec.calls.lines[i]}) {passes}. Run {label} again."
 
 
 def _says(misfit: str) -> str:

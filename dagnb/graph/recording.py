@@ -1,6 +1,7 @@
 """Recording: what one execution of one cell adds to a DAG, in columns; no object for each call but its handle.
 
-`record` is the hot path: about a microsecond a call. Names and reads are filled in once, when the body has ended.
+`record` is the hot path: less than a microsecond a call. The types of the arguments lead to the form of the call; what
+is left are its needs and its constants (`calls`). Names and reads are filled in once, when the body has ended.
 """
 
 # ruff: noqa: SLF001  (the slots of a handle belong to this room; they are private for its users)
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from dagnb.errors import CELL_LABELS, place, refusal, user_frame
 
 from .active import OPEN, thread_refusal
-from .arguments import ATOM, HANDLE, KINDS, kind_of, rebuild
+from .arguments import ATOM, HANDLE, kind_of, rebuild
+from .calls import CONSTANT, GATHERED, SPECIAL, CallLog, Form
 from .handle import Builder, Handle
 from .naming import root_of
 
@@ -33,7 +35,8 @@ Select = tuple[Any, ...]
 #: says that a variable has no value
 MISSING: Any = object()
 
-_NONE: tuple[()] = ()
+#: How a form is recorded: constants only; whole values only; both; each call for itself.
+_CONSTANTS, _VALUES, _BOTH, _SPECIAL = range(4)
 
 
 @dataclass(eq=False)
@@ -57,7 +60,8 @@ class Block:
 class Recording:
     """One execution of one cell.
 
-    fns, args, kwargs, deps, lines   a column each for the calls; deps: (), one handle, or a list of handles
+    calls     a column each for forms, needs, constants and lines of the calls
+    foreign   handles of other recordings that calls were given
     names     first place of each call, or None
     bound     place → (call, select)
     places    variable → how many places it has in `bound`
@@ -73,11 +77,9 @@ class Recording:
     def __init__(self, builder: Builder, execution: Execution, file: str) -> None:
         self.builder, self.execution, self.file = builder, execution, file
         self.thread = get_ident()
-        self.fns: list[Task[..., Any]] = []
-        self.args: list[tuple[Any, ...]] = []
-        self.kwargs: list[dict[str, Any] | None] = []
-        self.deps: list[Any] = []
-        self.lines: list[int] = []
+        self.calls = CallLog()
+        self.foreign: list[Handle[Any]] = []
+        self._numbers: dict[tuple[Any, ...], tuple[int, int]] = {}  # task, types → number of the form, how to record it
         self.names: list[str | None] = []
         self.bound: dict[str, tuple[int, Select]] = {}
         self.places: dict[str, int] = {}
@@ -93,46 +95,96 @@ class Recording:
         self.arrays: object = None
 
     # ---- the hot path -------------------------------------------------------------------------------------------
-    def record(  # noqa: C901, PLR0912  (inlined: a hundred thousand calls in a fraction of a second)
+    def record(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
     ) -> Handle[Any]:
         """A new node; its handle. Raises BuildError for arguments that cannot be, or after the body has ended."""
         if self.closed or get_ident() != self.thread:
             self._refuse_call(task.name)
+        values = args
+        if kwargs:
+            values = (*args, *kwargs.values())
+            key = (task, *map(type, args), *kwargs, *map(type, kwargs.values()))
+        else:
+            key = (task, *map(type, args))
+        number, way = self._numbers.get(key) or self._new_form(task, args, kwargs, key)
+        calls = self.calls
+        if way == _CONSTANTS:
+            calls.constants += values
+        elif way == _SPECIAL or self.void or not self._took(values, way):
+            number = self._special(task, args, kwargs)
+        handle: Handle[Any] = Handle(self, len(calls.form))
+        calls.form.append(number)
+        calls.lines.append(frame.f_lineno if frame.f_code.co_filename == self.file else self._line(frame))
+        return handle
+
+    def _took(self, values: tuple[Any, ...], way: int) -> bool:
+        """Record needs and constants of a call that has no other arguments; False if a value is not that plain."""
+        found: list[int] = []
+        for value in values:
+            if type(value) is Handle:
+                if value._rec is not self or value._select:
+                    return False
+                found.append(value._index)
+        if len(found) > 1 and len(set(found)) < len(found):
+            return False
+        self.calls.needs.extend(found)
+        if way == _BOTH:
+            self.calls.constants += [value for value in values if type(value) is not Handle]
+        return True
+
+    def _new_form(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], key: tuple[Any, ...]
+    ) -> tuple[int, int]:
+        """The form of a call whose task and types are seen for the first time, and how it is recorded."""
         shape: Any = (len(args), *kwargs) if kwargs else len(args)
         if shape not in task.shapes:
             task.check(args, kwargs)
-        deps: Any = _NONE
-        kinds = KINDS
-        for value in (*args, *kwargs.values()) if kwargs else args:
-            kind = kinds.get(type(value))
-            if kind == ATOM:
-                continue
-            if kind == HANDLE:
-                if deps is _NONE:
-                    deps = value
-                elif type(deps) is list:
-                    deps.append(value)
-                else:
-                    deps = [deps, value]
-            elif kind is not None or kind_of(type(value)) != ATOM:
-                args, kwargs, deps = _snapshot(args, kwargs)
-                break
-        if type(deps) is Handle:
-            if deps._rec is not self or self.void:
-                self._check(deps)
-        else:
-            for handle in deps:
+        types = [type(value) for value in (*args, *kwargs.values())]
+        kinds = {kind_of(cls) for cls in types}
+        if not kinds <= {ATOM, HANDLE}:
+            self._numbers[key] = found = (-1, _SPECIAL)
+            return found
+        needs, items = 0, []
+        for cls in types:
+            items.append(needs if cls is Handle else CONSTANT)
+            needs += cls is Handle
+        constants = tuple(cls for cls in types if cls is not Handle)
+        way = _CONSTANTS if not needs else _BOTH if constants else _VALUES
+        self._numbers[key] = found = (self._form(Form(task, tuple(items), tuple(kwargs), needs, constants)), way)
+        return found
+
+    def _form(self, form: Form) -> int:
+        self.calls.forms.append(form)
+        return len(self.calls.forms) - 1
+
+    def _special(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """Record a call that is not plain, and give the number of its form; one list of values is nearly plain."""
+        whole = self._gathered(args) if not kwargs and len(args) == 1 and type(args[0]) is list else None
+        key: tuple[Any, ...] = (task,)
+        if whole is None:
+            args, kwargs, handles = _snapshot(args, kwargs)
+            for handle in handles:
                 if handle._rec is not self or self.void:
                     self._check(handle)
-        lines = self.lines
-        handle = Handle(self, len(lines))
-        self.fns.append(task)
-        self.args.append(args)
-        self.kwargs.append(kwargs or None)
-        self.deps.append(deps)
-        lines.append(frame.f_lineno if frame.f_code.co_filename == self.file else self._line(frame))
-        return handle
+            self.foreign += [handle for handle in handles if handle._rec is not self]
+            self.calls.special[len(self.calls)] = ((args, kwargs or None), handles)
+            key, form = (task, SPECIAL), Form(task, (SPECIAL,), (), 0, ())
+        else:
+            self.calls.needs.extend(whole)
+            key, form = (task, GATHERED, len(whole)), Form(task, (GATHERED,), (), len(whole), ())
+        known = self._numbers.get(key)
+        if known is None:
+            known = self._numbers[key] = (self._form(form), _SPECIAL)
+        return known[0]
+
+    def _gathered(self, args: tuple[Any, ...]) -> list[int] | None:
+        """The calls behind a list of whole values of this recording, each once; None if the list is another."""
+        values = args[0]
+        if not values or self.void or set(map(type, values)) != {Handle}:
+            return None
+        found = [value._index for value in values if value._rec is self and not value._select]
+        return found if len(set(found)) == len(values) else None
 
     def _line(self, frame: FrameType | None) -> int:
         """The line of the body from which a function of another file made this call."""
@@ -181,7 +233,7 @@ class Recording:
             if own:
                 return own[0] + _brackets(handle._select[cut:])
         name = self._variable(handle) if not self.closed else None
-        return (name or f"{self.fns[handle._index].name}(…)") + _brackets(handle._select)
+        return (name or f"{self.calls.task(handle._index).name}(…)") + _brackets(handle._select)
 
     def _variable(self, handle: Handle[Any]) -> str | None:
         """While the body runs: the variable that holds the handle now. Only error texts ask."""
@@ -215,26 +267,25 @@ class Recording:
                 return paths, select[cut:]
         return [], select
 
-    @cached_property
-    def signature(self) -> tuple[tuple[str, str | None], ...]:
-        """The sequence of its calls: a handle without a place holds only while this is the same."""
-        return tuple(zip((f.name for f in self.fns), self.names, strict=True))
+    def signature(self, most: int | None = None) -> tuple[tuple[str, str | None], ...]:
+        """The sequence of its calls, or the first of them: without a place, a handle holds while all are the same."""
+        words = [form.task.name for form in self.calls.forms]
+        kinds = [words[number] for number in self.calls.form[:most]]
+        return tuple(zip(kinds, self.names[:most], strict=True))
 
     def close(self) -> None:
         """The body has ended; what is derived is derived anew."""
         self.closed = True
         self.block = self.arrays = None
         OPEN.pop(id(self), None)
-        for derived in ("aliases", "signature"):
-            self.__dict__.pop(derived, None)
+        self._numbers = {}
+        self.__dict__.pop("aliases", None)
 
     def note_reads(self) -> None:
         """Remember which variables of which other cells were used, and how many places those had."""
         self.reads, self.shapes = {}, {}
-        for deps in self.deps:
-            for handle in (deps,) if type(deps) is Handle else deps:
-                if handle._rec is not self:
-                    self._note_read(handle)
+        for handle in self.foreign:
+            self._note_read(handle)
 
     def _note_read(self, handle: Handle[Any]) -> None:
         other = handle._rec

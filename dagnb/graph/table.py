@@ -52,7 +52,7 @@ class Table:
         """Put the calls of the cells in order."""
         keys = in_order(cells)
         recs = [cells[k] for k in keys]
-        offset = np.cumsum([0, *(len(r.fns) for r in recs)]).astype(np.int64)
+        offset = np.cumsum([0, *(len(r.calls) for r in recs)]).astype(np.int64)
         start = dict(zip(recs, offset.tolist(), strict=False))
         current = {t: newest(t) for r in recs for t in columns_of(r).tasks}
         return cls(cells, owners(cells), keys, recs, offset, start, current)
@@ -63,4 +63,4 @@ class Table:
     def where(self, position: int) -> tuple[Recording, int]:
         """The recording and the line of a call."""
         rec = self.recs[int(np.searchsorted(self.offset, position, side="right")) - 1]
-        return rec, rec.lines[position - self.start[rec]]
+        return rec, rec.calls.lines[position - self.start[rec]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from .annotated import ASK, NOBODY, Annotated
+from .columns import unpack_needs, unpacked
 from .execute import awaited
 from .serialize import loads
 from .templates import shape
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
-
-
-def _u32(data: bytes) -> list[int]:
-    column = array("I")
-    column.frombytes(data)
-    return column.tolist()
 
 
 class Compiled:
@@ -38,17 +32,14 @@ class Compiled:
 
     def __init__(self, body: bytes | memoryview) -> None:
         (
-            self.n,
-            starts,
-            deps,
-            cstarts,
-            children,
+            counts,
+            back,
             roots,
             function_of,
             template_of,
             self.templates,
             self.constants,
-            counts,
+            constants,
             self.hashes,
             rank,
             places,
@@ -57,23 +48,20 @@ class Compiled:
             self.single,
             tables,
         ) = loads(body)
-        self.starts, self.deps = _u32(starts), _u32(deps)
-        self.cstarts, self.children = _u32(cstarts), _u32(children)
-        self.roots = _u32(roots)
-        self.function_of, self.template_of = _u32(function_of), _u32(template_of)
-        self.first_constant = [0, *accumulate(counts[t] for t in self.template_of)]
-        self.kept = frozenset(_u32(kept))
-        self.rank = _u32(rank) if rank else None
+        self.starts, self.deps, self.cstarts, self.children = unpack_needs(counts, back)
+        self.n = len(self.starts) - 1
+        starts = self.starts
+        self.roots = [i for i in range(self.n) if starts[i] == starts[i + 1]] if roots is None else unpacked(roots)
+        self.function_of, self.template_of = unpacked(function_of), unpacked(template_of)
+        self.first_constant = [0, *accumulate(map(constants.__getitem__, self.template_of))]
+        self.kept = frozenset(unpacked(kept))
+        self.rank = unpacked(rank) if rank else None
         self.by_rank: list[int] | None = None
         if self.rank is not None:
             self.by_rank = [0] * self.n
             for task, position in enumerate(self.rank):
                 self.by_rank[position] = task
-        self.place: list[int] | None = None
-        if places:
-            column = array("h")
-            column.frombytes(places)
-            self.place = column.tolist()
+        self.place = unpacked(places) if places else None
         self.annotated = Annotated.from_tables(tables)
         self.route = self._routes()
         self.twins = self._twin_functions()

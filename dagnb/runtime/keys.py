@@ -20,7 +20,7 @@ run      dag                 string  the packed graph, sealed              (gone
          loc, blob           hash    task → blob; blob → values, sealed    (gone)
          p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay before they are written  (gone)
          skip, left          set, string  tasks skipped; tasks not finished  (gone)
-         meta                hash    state, submitted, ended, slots, base, stays, about
+         meta                hash    state, submitted, ended, slots, base, width, stays, about
          plan                string  the plan that is obeyed, as JSON
          keep                hash    task → kept value, sealed
          k<task>.<epoch>:<i> string  chunks of a large kept value

@@ -1,9 +1,10 @@
 """A graph and its plan, compiled once into the few packed arrays that workers run.
 
-What travels, for n tasks and m dependencies: four u32 arrays for the topology (both directions, so that no worker has
-to turn it round), function and template numbers, constants in one pickle, and the hash of every distinct function; the
-functions themselves are stored once each. A *template* says how the arguments of a call are put together; equal
-templates are shared, so that 10,000 calls `clean(x)` have one (`dagnb.runtime.templates`).
+What travels, for n tasks and m dependencies: how many each task needs and how far back these lie, function and template
+numbers, each in the narrowest type that holds them (`columns`), constants in one pickle, and the hash of every distinct
+function; the functions themselves are stored once each. A *template* says how the arguments of a call are put together;
+equal templates are shared, so that 10,000 calls `clean(x)` have one (`dagnb.runtime.templates`). Nothing in it says
+which run it is for: equal graphs with equal plans make equal bytes, which a worker reads only once.
 """
 
 from __future__ import annotations
@@ -17,17 +18,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dagnb.errors import PickleError
+from dagnb.graph.calls import CONSTANT, GATHERED
 from dagnb.graph.graph import TaskRef
 
 from .annotated import NOBODY, Annotated
+from .columns import pack_needs, packed
 from .serialize import ATOMS, dumps
 from .templates import CONST, FROZEN, Template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dagnb.graph.calls import Arguments, Form, PackedCalls
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
+
+
+#: Atoms in a container that is put together from a template; more would make a template for each length.
+SMALL = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -36,7 +44,8 @@ class Package:
 
     body         pickled tuple, see `pack`
     functions    hash → pickled function
-    deps, base   topology for the scripts: u32 starts [n+1], then u32 dependencies; `base` is where those begin
+    deps         topology for the scripts: starts [n+1], then dependencies
+    base, width  where in `deps` the dependencies begin, and the bytes of a number there
     counters     i32 big endian per task: dependencies that are not committed yet
     roots        u32: roots without a named worker, in the order in which they are handed out
     named_roots  slot position → roots that are named for it
@@ -49,6 +58,7 @@ class Package:
     functions: dict[str, bytes]
     deps: bytes
     base: int
+    width: int
     counters: bytes
     roots: bytes
     named_roots: dict[int, list[int]]
@@ -76,36 +86,39 @@ def pack(
     functions = _functions(graph)
     rank, places = _order(graph, plan)
     annotated = Annotated.of(plan)
-    free = graph.roots if not len(places) else graph.roots[places[graph.roots] < 0]
+    roots = graph.roots
+    free = roots if not len(places) else roots[places[roots] < 0]
     if annotated.copies or annotated.groups:
         free = np.array([root for root in free.tolist() if not annotated.routed(root)], np.int64)
-    free = free[np.argsort(rank[free], kind="stable")] if len(rank) else free
-    start, users = graph.children
-    identity = bool((rank == np.arange(len(rank))).all())
+    if rank is not None:
+        free = free[np.argsort(rank[free], kind="stable")]
     body = dumps(
         (
-            len(graph),
-            *(_u32(column) for column in (graph.dep_start, graph.deps, start, users, free)),
-            graph.calls.function.astype("<u4").tobytes(),
-            template_of,
+            *pack_needs(graph.dep_start, graph.deps),
+            None if np.array_equal(free, roots) else packed(free),
+            packed(graph.calls.function),
+            packed(template_of),
             templates,
             constants,
             counts,
             tuple(functions),
-            b"" if identity else _u32(rank),
-            places.astype("<i2").tobytes(),
-            _u32(np.array(sorted(kept), np.uint32)),
+            b"" if rank is None else packed(rank),
+            packed(places),
+            packed(np.array(sorted(kept), np.int64)),
             dict(sources),
             single,
             annotated.tables(),
         )
     )
+    width = 2 if max(len(graph), len(graph.deps)) < 1 << 16 else 4
+    topology = b"".join(np.ascontiguousarray(c, f"<u{width}").tobytes() for c in (graph.dep_start, graph.deps))
     named, queued = _queues(graph, rank, places, annotated)
     return Package(
         body,
         functions,
-        _u32(graph.dep_start) + _u32(graph.deps),
-        4 * (len(graph) + 1),
+        topology,
+        width * (len(graph) + 1),
+        width,
         np.diff(graph.dep_start).astype(">i4").tobytes(),
         _u32(free),
         named,
@@ -122,7 +135,8 @@ def _queues(graph: TaskGraph, rank: Any, places: Any, annotated: Annotated) -> t
     queued: list[int] = []
     if not len(places) and not annotated.copies and not annotated.groups:
         return named, queued
-    for root in graph.roots[np.argsort(rank[graph.roots], kind="stable")].tolist():
+    roots = graph.roots if rank is None else graph.roots[np.argsort(rank[graph.roots], kind="stable")]
+    for root in roots.tolist():
         seat = int(places[root]) if len(places) else NOBODY
         for position in annotated.copies.get(root, (seat,)):
             if position >= 0:
@@ -138,11 +152,15 @@ def _u32(column: Any) -> bytes:
 
 
 def _order(graph: TaskGraph, plan: Plan) -> tuple[Any, Any]:
-    """Rank of every task among all (smaller runs first), and the position of its named worker."""
+    """Rank of every task among all (smaller runs first), None if it is its number; position of its named worker."""
     columns = plan.columns
     n = len(graph)
-    rank = np.empty(n, np.uint32)
-    rank[np.lexsort((np.arange(n), columns.order, columns.priority))] = np.arange(n, dtype=np.uint32)
+    rank: Any = None
+    if (np.diff(columns.priority) <= 0).any():
+        sequence = np.lexsort((np.arange(n), columns.order, columns.priority))
+        if (np.diff(sequence) < 0).any():
+            rank = np.empty(n, np.uint32)
+            rank[sequence] = np.arange(n, dtype=np.uint32)
     if not n or columns.worker.max() < 0:
         return rank, np.zeros(0, np.int16)
     position = {worker: i for i, worker in enumerate(plan.workers)}
@@ -173,57 +191,88 @@ def _line(graph: TaskGraph, task: int) -> str:
     return f"\n  {graph.where[task]}" if graph.where else ""
 
 
-def _templates(graph: TaskGraph) -> tuple[list[Template], bytes, list[Any], list[int]]:
-    """Distinct templates, the template of every task (u32), all constants in order, how many each template has."""
+def _templates(graph: TaskGraph) -> tuple[list[Template], Any, list[Any], list[int]]:
+    """Distinct templates, the template of every task, all constants in order, how many each template has."""
     calls = graph.calls
     assert calls is not None
-    starts, deps = graph.dep_start.tolist(), graph.deps.tolist()
-    numbers: dict[Template, int] = {}
-    template_of: list[int] = []
-    constants: list[Any] = []
-    counts: list[int] = []
-    frozen: dict[int, tuple[Any, bytes]] = {}
-    for task, (args, kwargs) in enumerate(zip(calls.args, calls.kwargs, strict=True)):
-        low, high = starts[task], starts[task + 1]
-        flat = None if kwargs else _flat(args, deps, low)
-        if flat is None:
-            reader = _Reader(graph, task, deps[low:high], frozen)
-            positional = tuple([reader.item(a) for a in args])
-            keywords = tuple([(k, reader.item(v)) for k, v in kwargs.items()]) if kwargs else ()
-            template, values = (positional, keywords), tuple(reader.constants)
-        else:
-            template, values = flat
-        number = numbers.get(template)
-        if number is None:
-            number = numbers[template] = len(numbers)
-            counts.append(len(values))
-        template_of.append(number)
-        constants += values
-    return list(numbers), np.array(template_of, "<u4").tobytes(), constants, counts
+    found = _Templates(graph)
+    if calls.packed is None:
+        arguments = zip(calls.args, calls.kwargs, strict=True)
+        template_of = [found.read(task, *both) for task, both in enumerate(arguments)]
+        return found.templates, np.array(template_of, np.int64), found.constants, found.counts
+    return found.templates, found.plain(calls.packed), found.constants, found.counts
 
 
-def _flat(args: tuple[Any, ...], deps: list[int], low: int) -> tuple[Template, tuple[Any, ...]] | None:
-    """The common case, several times faster: whole values and atoms only, a handful of each."""
-    if len(args) > 8:
-        return None
-    items: list[int] = []
-    constants: list[Any] = []
-    for value in args:
-        kind = type(value)
-        if kind is TaskRef:
-            task, select = value
-            if select:
-                return None
-            at = low
-            while deps[at] != task:
-                at += 1
-            items.append(at - low)
-        elif kind in ATOMS:
-            items.append(CONST)
-            constants.append(value)
-        else:
-            return None
-    return (tuple(items), ()), tuple(constants)
+class _Templates:
+    """Templates and constants of a graph, task by task or, where calls are plain, all at once."""
+
+    def __init__(self, graph: TaskGraph) -> None:
+        self.graph = graph
+        self.templates: list[Template] = []
+        self.counts: list[int] = []
+        self.constants: list[Any] = []
+        self.deps = graph.deps
+        self._numbers: dict[Template, int] = {}
+        self._frozen: dict[int, tuple[Any, bytes]] = {}
+
+    def number(self, template: Template, constants: int) -> int:
+        """The number of a template, of which a call has so many constants."""
+        known = self._numbers.setdefault(template, len(self.templates))
+        if known == len(self.templates):
+            self.templates.append(template)
+            self.counts.append(constants)
+        return known
+
+    def read(self, task: int, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> int:
+        """The template of one call; its constants are appended."""
+        low, high = self.graph.dep_start[task : task + 2].tolist()
+        reader = _Reader(self.graph, task, self.deps[low:high].tolist(), self._frozen)
+        positional = tuple([reader.item(a) for a in args])
+        keywords = tuple([(k, reader.item(v)) for k, v in kwargs.items()]) if kwargs else ()
+        self.constants += reader.constants
+        return self.number((positional, keywords), len(reader.constants))
+
+    def plain(self, calls: PackedCalls) -> Any:
+        """The template of every call: one look at each form, and at each call that is not plain."""
+        of_form = np.zeros(len(calls.forms), np.int64)
+        odd = np.zeros(len(calls.forms), np.bool_)
+        used = np.bincount(calls.form, minlength=len(calls.forms))
+        for i in np.flatnonzero(used).tolist():
+            form = calls.forms[i]
+            odd[i] = form.special or not ATOMS.issuperset(form.types)
+            if not odd[i]:
+                of_form[i] = self.number(_template(form), len(form.types))
+        template_of = of_form[calls.form]
+        each = np.array([len(form.types) for form in calls.forms], np.int64)
+        starts = np.concatenate([[0], np.cumsum(each[calls.form])]).tolist()
+        done, plain = 0, calls.constants
+        for task in np.flatnonzero(odd[calls.form]).tolist():
+            self.constants += plain[done : starts[task]]
+            done = starts[task + 1]
+            form = calls.forms[calls.form[task]]
+            args, kwargs = (
+                calls.special[task] if form.special else self._stand_in(task, form, plain[starts[task] : done])
+            )
+            template_of[task] = self.read(task, args, kwargs)
+        self.constants += plain[done:]
+        return template_of
+
+    def _stand_in(self, task: int, form: Form, constants: Sequence[Any]) -> Arguments:
+        """The arguments of a plain call that has constants which a task could change."""
+        needed = self.deps[self.graph.dep_start[task] : self.graph.dep_start[task + 1]].tolist()
+        rest = iter(constants)
+        values = [next(rest) if item == CONSTANT else TaskRef(needed[item]) for item in form.items]
+        cut = len(values) - len(form.keywords)
+        return tuple(values[:cut]), dict(zip(form.keywords, values[cut:], strict=True))
+
+
+def _template(form: Form) -> Template:
+    """The template of calls whose constants never change."""
+    if form.items == (GATHERED,):
+        return (("slice", 0, form.needs),), ()
+    items = tuple([CONST if item == CONSTANT else item for item in form.items])
+    cut = len(items) - len(form.keywords)
+    return items[:cut], tuple(zip(form.keywords, items[cut:], strict=True))
 
 
 class _Reader:
@@ -246,15 +295,20 @@ class _Reader:
         if kind in ATOMS:
             self.constants.append(value)
             return CONST
-        if not _holds_refs(value):
+        if not _holds_refs(value) and not _small(value):
             return self._freeze(value)
+        if kind in (list, tuple, set, frozenset, dict):
+            return self._container(value)
+        return self._graft(value)
+
+    def _container(self, value: Any) -> Any:
+        """A container whose parts are put together anew for each call."""
+        kind = type(value)
         if kind is list:
             return self._slice(value) or ("list", tuple([self.item(v) for v in value]))
-        if kind in (tuple, set, frozenset):
-            return (kind.__name__, tuple([self.item(v) for v in value]))
         if kind is dict:
             return ("dict", tuple([self.item(k) for k in value]), tuple([self.item(v) for v in value.values()]))
-        return self._graft(value)
+        return (kind.__name__, tuple([self.item(v) for v in value]))
 
     def _slice(self, refs: list[Any]) -> tuple[str, int, int] | None:
         """A list of whole values of neighbouring dependencies, as fan-ins have it: two numbers instead of thousands."""
@@ -305,6 +359,16 @@ class _Reader:
                 raise PickleError(msg) from error
         self.constants.append(known[1])
         return FROZEN
+
+
+def _small(value: Any) -> bool:
+    """Whether it is a handful of atoms: a template of them is a fraction of a pickle, and made as fast."""
+    kind = type(value)
+    if kind not in (list, tuple, dict) or len(value) > SMALL:
+        return False
+    return ATOMS.issuperset(map(type, value.values() if kind is dict else value)) and (
+        kind is not dict or ATOMS.issuperset(map(type, value))
+    )
 
 
 def _holds_refs(value: Any) -> bool:

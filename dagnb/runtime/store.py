@@ -77,7 +77,8 @@ class Store:
         One transaction: a worker sees all of it or nothing. Raises StoreError when Redis is full.
         """
         prefix = run_prefix(run)
-        facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "base": package.base, "stays": KEPT}
+        facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "stays": KEPT}
+        facts |= {"base": package.base, "width": package.width}
         meta: list[Word] = [*chain.from_iterable(facts.items())]
         meta += ["slots", ",".join(map(str, slots)), "about", json.dumps(about)]
         commands: list[tuple[Word, ...]] = [

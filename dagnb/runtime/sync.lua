@@ -244,16 +244,19 @@ if #mine > 0 then call('RPUSH', own, 'm' .. ids) end -- granted is owned, until 
 if count > 0 then call('RPUSH', own, 'r' .. first .. ':' .. count) end
 
 -- the inputs of what was claimed, as far as they lie in blobs
-local blobs, listed, base = {}, {}, nil
+local blobs, listed, base, width, number = {}, {}, nil, nil, nil
 local function inputs(id)
-  local span = call('GETRANGE', run .. 'deps', 4 * id, 4 * id + 7)
-  local low, high = struct.unpack('<I4<I4', span)
+  if not base then
+    local said = call('HMGET', run .. 'meta', 'base', 'width')
+    base, width, number = tonumber(said[1]), tonumber(said[2]), '<I' .. said[2]
+  end
+  local span = call('GETRANGE', run .. 'deps', width * id, width * id + 2 * width - 1)
+  local low, high = (struct.unpack(number, span)), (struct.unpack(number, span, width + 1))
   if low == high then return end
-  base = base or tonumber(call('HGET', run .. 'meta', 'base'))
-  local packed = call('GETRANGE', run .. 'deps', base + 4 * low, base + 4 * high - 1)
-  for i = 1, #packed, 4 * CHUNK do
+  local packed = call('GETRANGE', run .. 'deps', base + width * low, base + width * high - 1)
+  for i = 1, #packed, width * CHUNK do
     local fields = {}
-    for p = i, math.min(i + 4 * CHUNK, #packed + 1) - 1, 4 do fields[#fields + 1] = (struct.unpack('<I4', packed, p)) end
+    for p = i, math.min(i + width * CHUNK, #packed + 1) - 1, width do fields[#fields + 1] = (struct.unpack(number, packed, p)) end
     local got = call('HMGET', run .. 'loc', unpack(fields))
     for j = 1, #got do
       if got[j] and not listed[got[j]] then

@@ -9,6 +9,7 @@ import faulthandler
 import gc
 import os
 import signal
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,6 +34,12 @@ _HERE = Path(__file__).resolve().parent
 
 #: Exit codes: nothing to do for as long as an elastic worker stays; no memory left to go on with (`slots`).
 RESTED, EXHAUSTED = 19, 20
+
+
+#: How many graphs a worker remembers, and with how many tasks together: about 200 bytes for each.
+GRAPHS, REMEMBERED = 16, 200_000
+#: Bytes of a package that is not remembered: it has large constants, and their memory belongs to the tasks.
+HEAVY = 2 << 20
 
 
 class CancelledTask(BaseException):
@@ -61,6 +68,7 @@ class Desk:
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
         self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
         self.functions: dict[str, Any] = {}
+        self._graphs: dict[bytes, Compiled] = {}  # digest of a package → what was read from it, the newest last
         self._page = Marks(directory / "marks").line(slot)
         self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
         self.mark[0] = NONE
@@ -158,7 +166,7 @@ class Desk:
             return  # over before we came
         slots = [int(s) for s in meta[1].split(b",")]
         try:
-            compiled = Compiled(unseal(self.secret, f"dag:{run}".encode(), body))
+            compiled = self._compiled(unseal(self.secret, f"dag:{run}".encode(), body))
             compiled.link(self._functions(compiled.hashes))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
             reason = f"{type(error).__name__}: {error}"
@@ -180,6 +188,18 @@ class Desk:
             self._exhausted(loop)
         self._worked(loop.total)
         self._page[8:40] = bytes(32)
+
+    def _compiled(self, body: memoryview) -> Compiled:
+        """The graph in a package. That of an unchanged DAG is the same, byte for byte, and was read before."""
+        if len(body) > HEAVY:
+            return Compiled(body)
+        digest = sha256(body).digest()
+        found = self._graphs.pop(digest, None) or Compiled(body)
+        self._graphs[digest] = found  # the newest last
+        tasks = sum(graph.n for graph in self._graphs.values())
+        while len(self._graphs) > 1 and (tasks > REMEMBERED or len(self._graphs) > GRAPHS):
+            tasks -= self._graphs.pop(next(iter(self._graphs))).n
+        return found
 
     def _told_start(self, loop: Loop) -> None:
         """A worker that was started for this run says when, with its first records."""

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagnb.graph.analysis import critical_path, downward_rank, levels, lower_bound, upward_order, upward_rank
+from dagnb.graph.analysis import (
+    ROOTS,
+    WIDE,
+    critical_path,
+    downward_rank,
+    levels,
+    lower_bound,
+    upward_order,
+    upward_rank,
+)
 from dagnb.graph.graph import TaskGraph
 from dagnb.testing import cut_rows, scattered
 
@@ -67,6 +76,27 @@ def test_order_by_rank_is_topological(sample):
     rank = upward_rank(graph, chance.choice([0.0, 0.1, 1.0], len(graph)), chance.choice([0.0, 0.2], len(graph)))
     position = np.argsort(upward_order(rank))
     assert all(position[u] < position[i] for i in range(len(graph)) for u in graph.dependencies(i))
+
+
+@pytest.mark.parametrize("below", [0, 40])  # the narrow rest of a graph that begins wide is ranked by the loop
+@pytest.mark.parametrize("seed", range(4))
+def test_ranks_of_wide_graphs_are_those_of_the_loop(seed, below):
+    chance = np.random.default_rng(seed)
+    deps: list[list[int]] = [[] for _ in range(400)]
+    for width in (300, 150, 1):
+        low = len(deps) - 200
+        deps += [sorted({int(d) for d in chance.integers(low, low + 200, 3)}) for _ in range(width)]
+    deps += [[len(deps) + i - 1] for i in range(below)]
+    graph = TaskGraph.build("wide", deps)
+    n = len(graph)
+    duration, send = chance.random(n), chance.random(n)
+    after, rank = np.zeros(n), np.zeros(n)
+    for task in range(n - 1, -1, -1):
+        rank[task] = duration[task] + after[task]
+        for u in deps[task]:
+            after[u] = max(after[u], rank[task] + send[u])
+    assert len(graph.roots) * ROOTS >= n >= WIDE
+    assert np.array_equal(upward_rank(graph, duration, send), rank)
 
 
 @pytest.mark.parametrize("seed", range(8))

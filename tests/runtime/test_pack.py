@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import wire
 from dagnb.graph.graph import TaskRef
+from dagnb.runtime.columns import packed, unpacked
 from dagnb.runtime.compiled import Compiled
 from dagnb.runtime.pack import pack
 from dagnb.runtime.templates import CONSTANTS, DEPENDENCIES, GATHER, GENERAL, bind
@@ -80,13 +83,98 @@ def test_a_wide_fan_in_costs_two_numbers_in_its_template():
     assert compiled(sketch).templates[1] == ((("slice", 0, 5000),), ())
 
 
+def recorded(calls: list[tuple[list[Any], dict[str, Any]]]) -> tuple[Any, list[Any]]:
+    """The calls as a cell would make them, and the arguments that each must get from the values before it."""
+    from dagnb.graph.builder import GraphBuilder
+    from dagnb.graph.task import task
+
+    builder = GraphBuilder("recorded")
+    function, ns = task(anything), {}
+    rec = builder.begin(ns, "recorded.py", hide=False)
+    handles: list[Any] = []
+    for args, kwargs in calls:
+        chosen = [_picked(a, handles) for a in args], {k: _picked(v, handles) for k, v in kwargs.items()}
+        handles.append(function(*chosen[0], **chosen[1]))
+    ns["last"] = handles[-1]
+    builder.commit(rec)
+    return builder.graph(), [value(i) for i in range(len(calls))]
+
+
+def value(i: int) -> list[Any]:
+    return [i, [str(i)]]
+
+
+def _picked(argument: Any, handles: list[Any]) -> Any:
+    """A TaskRef as the handle of an earlier call; as its number where there is none so far."""
+    if isinstance(argument, TaskRef):
+        if argument.task >= len(handles):
+            return argument.task
+        handle = handles[argument.task]
+        for key in argument.select:
+            handle = handle[key]
+        return handle
+    if isinstance(argument, (list, tuple)):
+        return type(argument)(_picked(a, handles) for a in argument)
+    if isinstance(argument, dict):
+        return {k: _picked(v, handles) for k, v in argument.items()}
+    return argument
+
+
+def _seen(argument: Any, call: int, values: list[Any]) -> Any:
+    if isinstance(argument, TaskRef):
+        return fill(argument, values) if argument.task < call else argument.task
+    if isinstance(argument, (list, tuple)):
+        return type(argument)(_seen(a, call, values) for a in argument)
+    if isinstance(argument, dict):
+        return {k: _seen(v, call, values) for k, v in argument.items()}
+    return argument
+
+
+EARLIER = st.integers(0, 7).map(TaskRef) | st.tuples(st.integers(0, 7), st.just((1, 0))).map(lambda t: TaskRef(*t))
+PLAIN = EARLIER | st.integers() | st.text(max_size=3) | st.just(range(3)) | st.just(frozenset({1}))
+ARGUMENT = PLAIN | st.lists(EARLIER, max_size=6) | st.dictionaries(st.text(max_size=2), PLAIN, max_size=2)
+CALLS = st.tuples(st.lists(ARGUMENT, max_size=4), st.dictionaries(st.sampled_from("xyz"), ARGUMENT, max_size=2))
+
+
+@given(st.lists(CALLS, min_size=1, max_size=9))
+def test_recorded_calls_arrive_with_the_arguments_that_were_written(calls):
+    """Plain calls in columns, special ones beside them: kernel and worker see what plain Python would."""
+    graph, values = recorded(calls)
+    program = Compiled(pack(graph, free_plan(graph), {}, kept=graph.kept).body)
+    assert (program.starts, program.deps) == (graph.dep_start.tolist(), graph.deps.tolist())
+    children = graph.children
+    assert (program.cstarts, program.children) == (children[0].tolist(), children[1].tolist())
+    for i, (args, kwargs) in enumerate(calls):
+        want = [_seen(a, i, values) for a in args], {k: _seen(v, i, values) for k, v in kwargs.items()}
+        assert bound(program, i, values) == want
+        assert (fill(list(graph.calls.args[i]), values), fill(graph.calls.kwargs[i] or {}, values)) == want
+
+
+@given(st.lists(st.integers(-(2**15), 2**15 - 1)) | st.lists(st.integers(0, 2**32 - 1)) | st.just([7] * 1000))
+def test_columns_come_back(numbers):
+    assert unpacked(packed(np.array(numbers, np.int64))) == numbers
+
+
 def test_bytes_of_a_node_on_the_wire():
-    """1,000 nodes of 10 functions with constants: what one more node costs."""
-    sizes = []
-    for count in (1000, 2000):
-        sketch = Sketch()
-        for i in range(count):
-            sketch(anything, TaskRef(i - 1), i) if i % 3 else sketch(leaf, i)
-        graph = sketch.graph()
-        sizes.append(len(pack(graph, free_plan(graph), {}, kept=graph.kept).body))
-    assert (sizes[1] - sizes[0]) / 1000 < 40
+    """1,000 nodes of 10 functions, two inputs each and constants; functions travel once and are remembered by hash."""
+    package = wire.sample()
+    sizes = wire.sizes(package)
+    assert len(package.functions) == 10
+    assert sum(raw for part, (raw, _) in sizes.items() if part != "functions") / wire.NODES <= 24
+    assert sizes["graph"][1] / wire.NODES <= 7
+
+
+def test_equal_graphs_make_equal_packages():
+    assert wire.sample().body == wire.sample().body
+
+
+def test_a_chain_and_a_fan_of_any_size_are_recorded_packed_and_read():
+    """No step on the way goes by recursion, and none looks at every pair."""
+    deep: list[Any] = [([], {}), *(([TaskRef(i)], {}) for i in range(100_000))]
+    wide: list[Any] = [*(([i], {}) for i in range(20_000)), ([[TaskRef(i) for i in range(20_000)]], {})]
+    for calls in (deep, wide):
+        graph, _ = recorded(calls)
+        program = Compiled(pack(graph, free_plan(graph), {}, kept=graph.kept).body)
+        assert program.n == len(calls)
+        assert program.deps == graph.deps.tolist()
+        assert program.cstarts == graph.children[0].tolist()
