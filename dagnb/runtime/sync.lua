@@ -106,8 +106,18 @@ local function admit(id) -- whether a task of the queues, about which there is m
   local won = call('HGET', run .. 'won', id)
   return not won or string.sub(won, -1) == '*' -- a copy that nobody needs is dropped
 end
+local lost -- slot that was given up → who has its tasks now (reroute.lua)
+local function heir(to)
+  if not lost then
+    lost = {}
+    local found = call('HGETALL', run .. 'lost')
+    for i = 1, #found, 2 do lost[tonumber(found[i])] = tonumber(found[i + 1]) end
+  end
+  return lost[to] or to
+end
 local place
 function place(id, to)
+  if to >= 0 then to = heir(to) end
   if to == -2 then
     local way = call('HGET', run .. 'way', id)
     if string.sub(way, 1, 1) == 'g' then
@@ -179,7 +189,7 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   call('RPUSH', run .. 'fin', ending)
   call('HDEL', dagnb .. 'runs', ARGV[4])
   local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay',
-    'way', 'won', 'seat' }
+    'way', 'won', 'seat', 'lost' }
   for i = 1, #gone do gone[i] = run .. gone[i] end
   for _, key in ipairs(call('LRANGE', run .. 'pay', 0, -1)) do gone[#gone + 1] = key end
   for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
