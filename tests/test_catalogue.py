@@ -1,4 +1,4 @@
-"""The catalogue of structures: each computed by the real engine on two workers, free and planned, as plain Python does."""
+"""The catalogue of structures: each computed on two workers, free and planned, and compared with plain Python."""
 
 from __future__ import annotations
 

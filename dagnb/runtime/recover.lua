@@ -13,7 +13,11 @@ call('HSET', ws, 'e' .. slot, ARGV[2], 's' .. slot, '0', 'a' .. slot, '0 0 0 0 0
 call('DEL', dagnb .. 'inbox:' .. slot)
 if not rid or rid == '' then return 0 end
 local run = dagnb .. '{' .. rid .. '}:'
-if call('HGET', run .. 'meta', 'state') ~= 'running' then return 0 end
+if call('HGET', run .. 'meta', 'state') ~= 'running' then -- what it was writing when its run ended, nobody will ask for
+  for _, key in ipairs(call('LRANGE', run .. 'pay', 0, -1)) do call('UNLINK', key) end
+  call('UNLINK', run .. 'pay')
+  return 0
+end
 
 local named = call('EXISTS', run .. 'place') == 1
 local count, shared, here = 0, {}, {}

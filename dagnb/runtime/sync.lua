@@ -45,19 +45,16 @@ local state = call('HMGET', ws, 'e' .. slot, 's' .. slot, 'a' .. slot)
 if state[1] ~= ARGV[2] then return { 'F' } end
 if state[2] == ARGV[3] then return answer(state[3]) end
 if tonumber(state[2]) + 1 ~= tonumber(ARGV[3]) then return { 'G' } end
-for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
-  if call('EXISTS', key) == 0 then return { 'G' } end
-end
-
 local function close(line)
   call('HSET', ws, 's' .. slot, ARGV[3], 'a' .. slot, line, 'r' .. slot, ARGV[4])
   return answer(line)
 end
 if call('HGET', run .. 'meta', 'state') ~= 'running' then
-  for key in string.gmatch(ARGV[14], '[^,]+') do -- nobody will ask for these any more
-    if string.sub(key, #run + 1, #run + 1) == 'p' then call('UNLINK', key, run .. 'pay') end
-  end
+  for key in string.gmatch(ARGV[14], '[^,]+') do call('UNLINK', key, run .. 'pay') end -- nobody will ask for these any more
   return close('0 0 0 1 0 |')
+end
+for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
+  if call('EXISTS', key) == 0 then return { 'G' } end
 end
 
 call('HSET', ws, 's' .. slot, ARGV[3], 'r' .. slot, ARGV[4]) -- first write: out of memory refuses all or nothing

@@ -143,11 +143,17 @@ class Shelf:
         key = f"{self.prefix}{'k' if kept else 'p'}{task}.{self.epoch}"
         sealed = memoryview(seal(self.secret, key.encode(), data))
         remote = Remote(key, -(-len(sealed) // CHUNK), len(data))
-        if not kept:
-            self.wire.call("RPUSH", self.prefix + "pay", *remote.names)
-        for i, name in enumerate(remote.names):
-            piece = bytes(sealed[i * CHUNK : (i + 1) * CHUNK])
-            self.wire.call("SET", name, piece, *(("EX", kept) if kept else ()))
+        try:
+            if not kept:
+                self.wire.call("RPUSH", self.prefix + "pay", *remote.names)
+            for i, name in enumerate(remote.names):
+                piece = bytes(sealed[i * CHUNK : (i + 1) * CHUNK])
+                self.wire.call("SET", name, piece, *(("EX", kept) if kept else ()))
+        except BaseException:  # a cancel interrupts anywhere: no commit will name what is there
+            self.wire.close()
+            self.wire.connect()
+            self.wire.call("UNLINK", *remote.names)
+            raise
         return remote
 
     def get(self, remote: Remote) -> bytes | None:
