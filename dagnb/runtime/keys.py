@@ -24,7 +24,7 @@ run      dag                 string  the packed graph, sealed              (gone
          meta                hash    state, submitted, ended, slots, base, stays, about
          plan                string  the plan that is obeyed, as JSON
          keep                hash    task → kept value, sealed
-         k<task>.<epoch>:<i> string  chunks of a large kept value
+         k<task>.<epoch>:<i> string  chunks of a large kept value; listed in loose until committed
          err, log            hash    task → failure, output, as JSON
          ev                  stream  packed batches of events (`dagnb.trace.records`)
          fin                 list    the final state, once

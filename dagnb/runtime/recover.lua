@@ -14,8 +14,10 @@ call('DEL', dagnb .. 'inbox:' .. slot)
 if not rid or rid == '' then return 0 end
 local run = dagnb .. '{' .. rid .. '}:'
 if call('HGET', run .. 'meta', 'state') ~= 'running' then -- what it was writing when its run ended, nobody will ask for
-  for _, key in ipairs(call('LRANGE', run .. 'pay', 0, -1)) do call('UNLINK', key) end
-  call('UNLINK', run .. 'pay')
+  for _, list in ipairs({ run .. 'pay', run .. 'loose' }) do
+    for _, key in ipairs(call('LRANGE', list, 0, -1)) do call('UNLINK', key) end
+    call('UNLINK', list)
+  end
   return 0
 end
 

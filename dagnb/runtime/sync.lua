@@ -50,7 +50,11 @@ local function close(line)
   return answer(line)
 end
 if call('HGET', run .. 'meta', 'state') ~= 'running' then
-  for key in string.gmatch(ARGV[14], '[^,]+') do call('UNLINK', key, run .. 'pay') end -- nobody will ask for these any more
+  for key in string.gmatch(ARGV[14], '[^,]+') do -- nobody will ask for these any more
+    call('UNLINK', key)
+    call('LREM', run .. 'pay', 0, key)
+    call('LREM', run .. 'loose', 0, key)
+  end
   return close('0 0 0 1 0 |')
 end
 for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
@@ -173,6 +177,9 @@ end
 if second then
   for key in string.gmatch(ARGV[14], '[^,]+') do call('UNLINK', key) end
 else
+  for key in string.gmatch(ARGV[14], '[^,]+') do
+    if string.sub(key, #run + 1, #run + 1) == 'k' then call('LREM', run .. 'loose', 1, key) end
+  end
   for to, notice in string.gmatch(ARGV[24], '(%d+) ([^,]+)') do call('RPUSH', run .. 'pre' .. to, notice) end
 end
 if #events > 0 then call('XADD', run .. 'ev', '*', 'e', events) end
@@ -186,9 +193,11 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   call('RPUSH', run .. 'fin', ending)
   call('HDEL', dagnb .. 'runs', ARGV[4])
   local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay',
-    'way', 'won', 'seat', 'lost' }
+    'way', 'won', 'seat', 'lost', 'loose' }
   for i = 1, #gone do gone[i] = run .. gone[i] end
-  for _, key in ipairs(call('LRANGE', run .. 'pay', 0, -1)) do gone[#gone + 1] = key end
+  for _, list in ipairs({ 'pay', 'loose' }) do
+    for _, key in ipairs(call('LRANGE', run .. list, 0, -1)) do gone[#gone + 1] = key end
+  end
   for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
     gone[#gone + 1] = run .. 'q' .. s
     gone[#gone + 1] = run .. 'own' .. s

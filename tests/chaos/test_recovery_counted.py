@@ -78,16 +78,18 @@ def committed(run: Run) -> set[int]:
     return final
 
 
-def owned(run: Run, graph: TaskGraph, slot: int) -> set[int]:
+def owned(run: Run, slot: int) -> set[int]:
     """What Redis lists as claimed by a slot and not committed."""
     found: set[int] = set()
-    for piece in run.hub.store._call("LRANGE", f"dagnb:{{{run.id}}}:own{slot}", 0, -1):
+    prefix, ask = f"dagnb:{{{run.id}}}:", run.hub.store._call
+    roots = [number for (number,) in struct.iter_unpack("<I", ask("GET", prefix + "roots") or b"")]
+    for piece in ask("LRANGE", f"{prefix}own{slot}", 0, -1):
         body = piece[1:]
         if piece[:1] == b"m":
             found.update(map(int, body.split(b",")))
         elif piece[:1] == b"r":
             first, many = map(int, body.split(b":"))
-            found.update(graph.roots[first : first + many].tolist())
+            found.update(roots[first : first + many])
         else:
             found.update(number for (number,) in struct.iter_unpack("<I", body))
     return found
@@ -131,7 +133,7 @@ def test_a_death_costs_what_was_claimed_and_not_committed(pool, tmp_path, tasks,
             os.kill(victim.pid, signal.SIGSTOP)  # it says nothing more: what it owns stands still
             time.sleep(0.02)
             final.append((committed(run), begun(trace)))
-            could |= followers(graph, owned(run, graph, victim.slot))
+            could |= followers(graph, owned(run, victim.slot))
             os.kill(victim.pid, signal.SIGKILL)
             deaths += 1
     assert run.state == "done", run.errors()
