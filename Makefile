@@ -51,7 +51,7 @@ js: node_modules/.made  ## build the widget's ES module into dagnb/widgets/bundl
 notebooks: $(VENV)/.dev  ## execute the example notebooks and keep what they show
 	@$(BIN)/python .ci/notebooks.py notebooks/*.ipynb
 
-bench: $(VENV)/.dev  ## dagnb against its peers, in one run
+bench: $(VENV)/.dev  ## dagnb against its peers, one table: ARGS="P1 --rounds 3" selects
 	@$(BIN)/python benchmarks/engine.py $(ARGS)
 
 bench-planning: $(VENV)/.dev  ## planners on WfFormat traces, forecasts, annotations: ARGS="FOLDER", see benchmarks/

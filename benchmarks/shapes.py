@@ -36,6 +36,18 @@ def nap(c, *xs):
     return (c + sum(xs)) & 0xFFFFFFFF
 
 
+def spin(seconds, *xs):
+    """So many seconds of processor time."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+    return (1 + sum(xs)) & 0xFFFFFFFF
+
+
+#: What the tasks that take time return, without taking it.
+AT_ONCE = {nap: lambda c, *xs: (c + sum(xs)) & 0xFFFFFFFF, spin: lambda _, *xs: (1 + sum(xs)) & 0xFFFFFFFF}
+
+
 class Recorder:
     """Records the same calls for both sides."""
 
@@ -46,13 +58,33 @@ class Recorder:
         self.calls.append((function, list(args)))
         return Ref(len(self.calls) - 1)
 
-    def value(self) -> Any:
+    def values(self) -> list[Any]:
         """By plain Python."""
         values: list[Any] = []
         for function, args in self.calls:
-            plain = {nap: lambda c, *xs: (c + sum(xs)) & 0xFFFFFFFF}.get(function, function)
+            plain = AT_ONCE.get(function, function)
             values.append(plain(*[look(a, values.__getitem__) for a in args]))
-        return values[-1]
+        return values
+
+    def value(self) -> Any:
+        """The last of them."""
+        return self.values()[-1]
+
+    def edges(self) -> tuple[list[set[int]], list[list[int]]]:
+        """What each call needs, and who needs it."""
+        needs = [
+            {int(x) for a in args for x in (a if isinstance(a, list) else [a]) if type(x) is Ref}
+            for _, args in self.calls
+        ]
+        users: list[list[int]] = [[] for _ in needs]
+        for i, needed in enumerate(needs):
+            for j in needed:
+                users[j].append(i)
+        return needs, users
+
+    def is_chain(self) -> bool:
+        """Whether each call needs the one before."""
+        return all(i - 1 in needed for i, needed in enumerate(self.edges()[0]) if i)
 
     def dagnb(self, **options: Any) -> dagnb.Dag:
         """As a new DAG; `last` is its last node."""
@@ -107,13 +139,28 @@ def tree(leaves: int = 4_096) -> Recorder:
     return r
 
 
-def layered(layers: int = 100, width: int = 50, f: Any = None, seed: int = 1) -> Recorder:
+def layered(layers: int = 100, width: int = 50, f: Any = None, seed: int = 1, first: Any = None) -> Recorder:
+    """`first`: first argument of all, where `f` wants one."""
     chance, r = random.Random(seed), Recorder()
-    level = [r(f or leaf, i) for i in range(width)]
+    level = [r(f or leaf, i if first is None else first) for i in range(width)]
     for _ in range(layers - 1):
         pairs = [chance.sample(level, 2) for _ in range(width)]
-        level = [r(f, 0, a, b) if f else r(add, a, b) for a, b in pairs]
+        level = [r(f, first or 0, a, b) if f else r(add, a, b) for a, b in pairs]
     r(total, level)
+    return r
+
+
+def bag(n: int, seconds: float) -> Recorder:
+    """Spins that need nothing, and one sum."""
+    r = Recorder()
+    r(total, [r(spin, seconds) for _ in range(n)])
+    return r
+
+
+def out_and_in(n: int) -> Recorder:
+    r = Recorder()
+    root = r(leaf, 1)
+    r(total, [r(inc, root) for _ in range(n)])
     return r
 
 
@@ -121,22 +168,15 @@ def packing(recorder: Recorder, workers: int, duration: float) -> float:
     """Makespan of a greedy list schedule without any overhead: what perfect packing takes."""
     import heapq
 
-    deps = [
-        [int(x) for a in args for x in (a if isinstance(a, list) else [a]) if type(x) is Ref]
-        for _, args in recorder.calls
-    ]
-    waiting = [len(set(d)) for d in deps]
-    users: list[list[int]] = [[] for _ in deps]
-    for i, d in enumerate(deps):
-        for j in set(d):
-            users[j].append(i)
+    deps, users = recorder.edges()
+    waiting = [len(d) for d in deps]
     ready = [i for i, w in enumerate(waiting) if not w]
     running: list[tuple[float, int]] = []
     clock = 0.0
     while ready or running:
         while ready and len(running) < workers:
             i = heapq.heappop(ready)
-            heapq.heappush(running, (clock + (duration if recorder.calls[i][0] is nap else 0.0), i))
+            heapq.heappush(running, (clock + (duration if recorder.calls[i][0] in AT_ONCE else 0.0), i))
         clock, i = heapq.heappop(running)
         for u in users[i]:
             waiting[u] -= 1

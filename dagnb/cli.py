@@ -1,4 +1,4 @@
-"""The command line: `dagnb run`, `dagnb doctor`, `dagnb demo`. `python -m dagnb` is the same.
+"""The command line: `dagnb run`, `dagnb doctor`, `dagnb clean`, `dagnb demo`. `python -m dagnb` is the same.
 
 What a command needs is imported when it runs: `dagnb --version` touches neither Redis nor Jupyter.
 """
@@ -69,6 +69,27 @@ def demo(output: Path) -> None:
     from dagnb.notebook.demo import run_demo
 
     run_demo(output)
+
+
+@cli.command()
+@click.option("-n", "--dry-run", "dry", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also unfinished runs of stopped servers, and what runs taught."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def clean(dry: bool, everything: bool, as_json: bool) -> None:  # noqa: FBT001  click passes by name
+    """Remove what stopped servers left behind. What runs now is never touched."""
+    from dagnb.runtime.clean import clean as remove
+    from dagnb.settings import Settings
+
+    found = remove(Settings.load(), dry=dry, everything=everything)
+    if as_json:
+        click.echo(json.dumps([asdict(remains) for remains in found], indent=2))
+        return
+    for remains in found:
+        click.echo(remains.said("would be removed" if dry else "removed"))
+    if not found:
+        click.echo("nothing was left behind")
 
 
 def main() -> int:

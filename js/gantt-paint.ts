@@ -7,7 +7,7 @@ import { drawGlyph } from "./glyphs";
 import { PAINT_ORDER, Runs } from "./runs";
 import { clamp, ticks } from "./scales";
 import { FONT, type Theme } from "./theme";
-import { type Aside, BEGUN, COPIED, FAILED, PRELOADED, RUNNING, STATES } from "./types";
+import { type Aside, BEGUN, COPIED, FAILED, GIVEN_UP, PRELOADED, RUNNING, STATES } from "./types";
 import { type Frame, taskOf } from "./view";
 
 /** Narrower bars are plain, have no mark, and join their neighbours of the same colour when they touch. */
@@ -243,6 +243,17 @@ function beside(
       if (w > 4) hatch(ctx, { ...theme, page: colour }, x, y, w, h);
       ctx.lineWidth = 1;
       ctx.strokeRect(x + 0.5, y + 0.5, Math.max(0.5, w - 1), h - 1);
+    } else if (aside.kind === GIVEN_UP) {
+      const r = Math.min(h, 10) / 2;
+      const middle = y + h / 2;
+      ctx.strokeStyle = theme.tones[FAILED].strong;
+      ctx.lineWidth = 1.5;
+      ctx.beginPath();
+      for (const rise of [r, -r]) {
+        ctx.moveTo(x - r, middle - rise);
+        ctx.lineTo(x + r, middle + rise);
+      }
+      ctx.stroke();
     }
     ctx.globalAlpha = 1;
   }

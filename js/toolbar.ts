@@ -6,7 +6,18 @@ import { comparable } from "./gantt-rows";
 import { glyphElement } from "./glyphs";
 import { settled } from "./state";
 import type { Theme } from "./theme";
-import { BEGUN, COPIED, type DagState, type Header, type Mode, PRELOADED, STATES, type Summary } from "./types";
+import {
+  BEGUN,
+  COPIED,
+  type DagState,
+  FAILED,
+  GIVEN_UP,
+  type Header,
+  type Mode,
+  PRELOADED,
+  STATES,
+  type Summary,
+} from "./types";
 
 export interface ToolbarEvents {
   mode(mode: Mode): void;
@@ -239,6 +250,11 @@ function besideLegend({ plan, live }: DagState, theme: Theme): HTMLElement[] {
     [COPIED, "copy that came second", `repeating-linear-gradient(135deg,${theme.quiet} 0 1px,transparent 1px 4px)`],
     [PRELOADED, "fetched ahead", `linear-gradient(${theme.accent},${theme.accent}) center/100% 2px no-repeat`],
     [BEGUN, "worker starting", `linear-gradient(${theme.edge},${theme.edge}) center/100% 5px no-repeat`],
+    [
+      GIVEN_UP,
+      "worker given up",
+      `linear-gradient(45deg,transparent 45%,${theme.tones[FAILED].strong} 45% 55%,transparent 55%)`,
+    ],
   ];
   return looks.flatMap(([kind, text, look]) => {
     if (!kinds.has(kind)) return [];

@@ -214,6 +214,7 @@ export interface Planned extends PlanFacts {
 export const PRELOADED = 7;
 export const COPIED = 8;
 export const BEGUN = 9;
+export const GIVEN_UP = 10;
 
 /** Something beside the tasks' own lives: an output fetched ahead, a copy that came second, a worker that starts. */
 export interface Aside {

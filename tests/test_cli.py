@@ -39,7 +39,7 @@ def printed(path) -> str:
 def test_version_and_help():
     assert re.match(r"dagnb \d+\.\d+", dagnb("--version").stdout)
     text = dagnb("--help").stdout
-    assert all(command in text for command in ("run", "doctor", "demo"))
+    assert all(command in text for command in ("run", "doctor", "clean", "demo"))
 
 
 def test_unknown_command_is_refused():

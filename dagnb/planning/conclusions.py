@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dagnb.trace.events import TaskState
+from dagnb.trace.events import RecordKind, TaskState
 
 from .causes import FLOOR, in_durations, matters, without_consequence
 from .causes_between import in_attempts, in_starts, in_transfers, in_waiting
@@ -48,7 +48,7 @@ def conclude(e: Evidence) -> tuple[Finding, ...]:
         if e.complete and not found:
             found = [_as_planned(e)]
     found = _with_saving(e, found)
-    return (*_unfinished(e), *_neutral(e), *found)
+    return (*_unfinished(e), *_given_up(e), *_neutral(e), *found)
 
 
 def _as_planned(e: Evidence) -> Finding:
@@ -92,6 +92,20 @@ def _unfinished(e: Evidence) -> list[Finding]:
     gone = several([word for word in others if not word.startswith("0 ")])
     text = f"{ended:,} of {plural(len(e.graph), 'task')} have run" + (f" ({gone})" if gone else "")
     return [Finding("unfinished", f"{text}: this compares those", "", math.nan, {"done": float(ended)})]
+
+
+def _given_up(e: Evidence) -> list[Finding]:
+    """Workers that could not be started again: what the plan named for them ran elsewhere."""
+    asides = e.actual.asides
+    gone = {int(a["worker"]): float(a["at"]) for a in asides[asides["kind"] == RecordKind.GIVEN_UP]}
+    if not gone:
+        return []
+    moved = int((np.isin(e.planned.worker, list(gone)) & (e.actual.worker != e.planned.worker) & e.done).sum())
+    names = several([e.name(worker) for worker in sorted(gone)])
+    which = f"worker{'s' * (len(gone) > 1)} {names} could not be started again (from {seconds(min(gone.values()))} on)"
+    text = f"{which}: {plural(moved, 'task')} planned there ran elsewhere"
+    figures = {"tasks": float(moved), "workers": float(len(gone))}
+    return [Finding("given up", text, "%dag status shows why", math.nan, figures, names)]
 
 
 def _neutral(e: Evidence) -> list[Finding]:

@@ -17,8 +17,8 @@ class Finding:
     """What was off, by how much, and what to do about it.
 
     kind       "duration", "machine", "worker", "noise", "transfer", "start-up", "waiting", "model", "retried",
-               "placement", "unexplained"; "neutral" and "unfinished" say what cannot be compared, "as planned" that
-               nothing was off
+               "placement", "given up", "unexplained"; "neutral" and "unfinished" say what cannot be compared,
+               "as planned" that nothing was off
     text       the finding, in a sentence
     advice     what to do about it, or empty
     seconds    of the makespan that it explains, negative for time saved; NaN where that is not known

@@ -13,7 +13,7 @@ call('RPUSH', run .. 'fin', ARGV[2])
 call('HDEL', dagnb .. 'runs', ARGV[1])
 local gone = {}
 for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'way',
-  'won', 'seat' }) do
+  'won', 'seat', 'lost' }) do
   gone[#gone + 1] = run .. part
 end
 for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
@@ -23,8 +23,10 @@ for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
   call('LREM', dagnb .. 'todo:' .. s, 0, ARGV[1])
   call('RPUSH', dagnb .. 'inbox:' .. s, 'W')
 end
-for _, key in ipairs(call('LRANGE', run .. 'pay', 0, -1)) do gone[#gone + 1] = key end
-gone[#gone + 1] = run .. 'pay'
+for _, list in ipairs({ run .. 'pay', run .. 'loose' }) do
+  for _, key in ipairs(call('LRANGE', list, 0, -1)) do gone[#gone + 1] = key end
+  gone[#gone + 1] = list
+end
 for i = 1, #gone, 1000 do call('UNLINK', unpack(gone, i, math.min(i + 999, #gone))) end
 local stays = call('HGET', run .. 'meta', 'stays')
 for _, part in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'ev' }) do call('EXPIRE', run .. part, stays) end

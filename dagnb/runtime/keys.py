@@ -16,6 +16,7 @@ run      dag                 string  the packed graph, sealed              (gone
          way                 hash    task → where its copies go, or its group, if it has such  (gone)
          won                 hash    task with copies → slot of the first outcome, * if its value stayed there  (gone)
          seat                hash    group → slot that took its first task  (gone)
+         lost                hash    slot that was given up → slot that has its tasks now, -1: whoever is free  (gone)
          pre<slot>           list    "task:blob": a value that the slot wants early  (gone)
          loc, blob           hash    task → blob; blob → values, sealed    (gone)
          p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay before they are written  (gone)
@@ -23,7 +24,7 @@ run      dag                 string  the packed graph, sealed              (gone
          meta                hash    state, submitted, ended, slots, base, width, stays, about
          plan                string  the plan that is obeyed, as JSON
          keep                hash    task → kept value, sealed
-         k<task>.<epoch>:<i> string  chunks of a large kept value
+         k<task>.<epoch>:<i> string  chunks of a large kept value; listed in loose until committed
          err, log            hash    task → failure, output, as JSON
          ev                  stream  packed batches of events (`dagnb.trace.records`)
          fin                 list    the final state, once

@@ -149,6 +149,7 @@ class Outbox:
         notes = self.notes if commit else []
         kept = self.kept if commit else []
         skipped = self.skipped if commit else []
+        payloads = self.payloads if commit else []  # whoever names a payload makes it count
         for entry in (*kept, *notes):
             tail += entry
         tail += skipped
@@ -167,16 +168,16 @@ class Outbox:
         wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
-            *(len(loop.slots), len(graph.roots), places, ",".join(self.payloads)),
+            *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
             *(decrements, len(surplus), len(where) // 2, len(blobs) // 2, len(kept), len(notes), len(skipped)),
             *(mark or loop.annotated, otherwise, ",".join(self.notices)),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
-        for told_now in (self.records, self.short, self.payloads, self.notices):
+        for told_now in (self.records, self.short, self.notices):
             told_now.clear()
         self.records += later
         if commit:
-            for committed in (self.done, self.notes, self.kept, self.skipped):
+            for committed in (self.done, self.notes, self.kept, self.skipped, self.payloads):
                 committed.clear()  # in place: the loop holds on to them
         loop.pending = True
 

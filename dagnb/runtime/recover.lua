@@ -7,13 +7,24 @@
 
 local dagnb, slot, ws = KEYS[1], ARGV[1], KEYS[1] .. 'ws'
 local call = redis.call
-if call('HGET', ws, 'e' .. slot) == ARGV[2] then return -1 end
+local dead = call('HGET', ws, 'e' .. slot)
+if dead == ARGV[2] then return -1 end
 local rid = call('HGET', ws, 'r' .. slot)
 call('HSET', ws, 'e' .. slot, ARGV[2], 's' .. slot, '0', 'a' .. slot, '0 0 0 0 0 |', 'r' .. slot, '')
 call('DEL', dagnb .. 'inbox:' .. slot)
 if not rid or rid == '' then return 0 end
 local run = dagnb .. '{' .. rid .. '}:'
-if call('HGET', run .. 'meta', 'state') ~= 'running' then return 0 end
+if call('HGET', run .. 'meta', 'state') ~= 'running' then -- what it was writing when its run ended, nobody will ask for
+  for _, list in ipairs({ run .. 'pay', run .. 'loose' }) do
+    for _, key in ipairs(call('LRANGE', list, 0, -1)) do
+      if dead and string.find(key, '.' .. dead .. ':', 1, true) then
+        call('UNLINK', key)
+        call('LREM', list, 0, key)
+      end
+    end
+  end
+  return 0
+end
 
 local named = call('EXISTS', run .. 'place') == 1
 local count, shared, here = 0, {}, {}

@@ -26,6 +26,10 @@ class Recovery(Protocol):
         """
         ...
 
+    def reroute(self, run: str, slot: int, heir: int | None, /) -> int:
+        """Give the tasks that a plan names for a slot to `heir`, with None to whoever is free; how many were ready."""
+        ...
+
     def fail(self, run: str, reason: str, /) -> bool:
         """End a run now, as failed; False when it had ended before."""
         ...

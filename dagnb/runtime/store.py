@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 
 from dagnb.errors import StoreError
+from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 
 from .execute import lost
 from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .wire import Wire, Word
 
 _RECOVER = (Path(__file__).resolve().parent / "recover.lua").read_text()
+_REROUTE = (Path(__file__).resolve().parent / "reroute.lua").read_text()
 END = (Path(__file__).resolve().parent / "end.lua").read_text()
 #: Parts of a run that outlive it (see `keys`).
 LASTING = ("meta", "fin", "keep", "err", "log", "ev", "plan")
@@ -178,6 +180,20 @@ class Store:
         error = lost(reason, 1, kind, self._position(slot)) if poison is not None else ""
         task = "" if poison is None else poison
         return int(self._call("EVAL", _RECOVER, 1, DAGNB, slot, epoch, task, error))
+
+    def reroute(self, run: str, slot: int, heir: int | None) -> int:
+        """Give what a plan names for a slot that was given up to another slot, or with None to whoever is free.
+
+        Returns how many ready tasks were moved; -1 when the run has ended.
+        """
+        facts = self.facts(run)
+        if facts is None or slot not in facts.slots:
+            return -1
+        at = now() * 1e-9 - facts.submitted
+        position = facts.slots.index(slot)
+        told = pack_batch(PROVISIONAL, position, [(at, at, 0.0, 0.0, 0.0, 0, position, RecordKind.GIVEN_UP, 0)])
+        to = -1 if heir is None else heir
+        return int(self._call("EVAL", _REROUTE, 2, run_prefix(run), DAGNB, slot, to, told))
 
     def _position(self, slot: int) -> int | None:
         """Which worker of its run a slot is."""

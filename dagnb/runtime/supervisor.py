@@ -30,6 +30,7 @@ from dagnb.runtime.elastic import Elastic
 from dagnb.runtime.keeper import OWNER, Keeper
 from dagnb.runtime.marks import Marks
 from dagnb.runtime.presence import Presence
+from dagnb.runtime.repair import repair
 from dagnb.runtime.resources import PLAIN, Resources
 from dagnb.runtime.serialize import seal, unseal
 from dagnb.runtime.slot import Command, Recovery, Slot, worker_command
@@ -200,16 +201,13 @@ class Supervisor:
         self.elastic.worry()
 
     def _strand(self, slot: Slot) -> None:
-        """A slot was given up. A run that cannot end without it is ended with the reason: nobody waits for ever.
+        """A slot was given up: nobody waits for it for ever.
 
         Kernels believe that their workers are there as long as the lock file is unchanged: now they will ask again.
         """
         os.utime(self.lock)
-        for run in self.presence.runs():
-            slots = list(self.presence.slots_of(run))
-            named = self.calls.call("EXISTS", f"dagnb:{{{run}}}:place")
-            if slot in slots and (named or all(s.broken for s in slots)):
-                self.slots.recovery.fail(run, f"its workers do not start: {slot.broken}")
+        repair(slot, self.presence, self.slots)
+        self.elastic.worry()
 
     def _look(self, now: float) -> None:
         """Who is there? Dismiss the workers that nobody uses, and leave when nobody is there at all."""
@@ -217,6 +215,8 @@ class Supervisor:
         self.next_look = now + min(max(timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
         self.redis.renew(self.calls)
         unused, alone = self.presence.look(now, timeout)
+        for slot in [slot for slot in self.slots.slots.values() if slot.broken]:
+            repair(slot, self.presence, self.slots)  # a run may have been submitted just before it was given up
         awaited = {slot.context for waiting in self.waiting for slot in waiting.slots}
         for context in unused - awaited:
             if self.slots.dismiss(context):

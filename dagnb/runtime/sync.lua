@@ -45,19 +45,20 @@ local state = call('HMGET', ws, 'e' .. slot, 's' .. slot, 'a' .. slot)
 if state[1] ~= ARGV[2] then return { 'F' } end
 if state[2] == ARGV[3] then return answer(state[3]) end
 if tonumber(state[2]) + 1 ~= tonumber(ARGV[3]) then return { 'G' } end
-for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
-  if call('EXISTS', key) == 0 then return { 'G' } end
-end
-
 local function close(line)
   call('HSET', ws, 's' .. slot, ARGV[3], 'a' .. slot, line, 'r' .. slot, ARGV[4])
   return answer(line)
 end
 if call('HGET', run .. 'meta', 'state') ~= 'running' then
   for key in string.gmatch(ARGV[14], '[^,]+') do -- nobody will ask for these any more
-    if string.sub(key, #run + 1, #run + 1) == 'p' then call('UNLINK', key, run .. 'pay') end
+    call('UNLINK', key)
+    call('LREM', run .. 'pay', 0, key)
+    call('LREM', run .. 'loose', 0, key)
   end
   return close('0 0 0 1 0 |')
+end
+for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
+  if call('EXISTS', key) == 0 then return { 'G' } end
 end
 
 call('HSET', ws, 's' .. slot, ARGV[3], 'r' .. slot, ARGV[4]) -- first write: out of memory refuses all or nothing
@@ -106,8 +107,18 @@ local function admit(id) -- whether a task of the queues, about which there is m
   local won = call('HGET', run .. 'won', id)
   return not won or string.sub(won, -1) == '*' -- a copy that nobody needs is dropped
 end
+local lost -- slot that was given up → who has its tasks now (reroute.lua)
+local function heir(to)
+  if not lost then
+    lost = {}
+    local found = call('HGETALL', run .. 'lost')
+    for i = 1, #found, 2 do lost[tonumber(found[i])] = tonumber(found[i + 1]) end
+  end
+  return lost[to] or to
+end
 local place
 function place(id, to)
+  if to >= 0 then to = heir(to) end
   if to == -2 then
     local way = call('HGET', run .. 'way', id)
     if string.sub(way, 1, 1) == 'g' then
@@ -166,6 +177,9 @@ end
 if second then
   for key in string.gmatch(ARGV[14], '[^,]+') do call('UNLINK', key) end
 else
+  for key in string.gmatch(ARGV[14], '[^,]+') do
+    if string.sub(key, #run + 1, #run + 1) == 'k' then call('LREM', run .. 'loose', 1, key) end
+  end
   for to, notice in string.gmatch(ARGV[24], '(%d+) ([^,]+)') do call('RPUSH', run .. 'pre' .. to, notice) end
 end
 if #events > 0 then call('XADD', run .. 'ev', '*', 'e', events) end
@@ -179,9 +193,11 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   call('RPUSH', run .. 'fin', ending)
   call('HDEL', dagnb .. 'runs', ARGV[4])
   local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay',
-    'way', 'won', 'seat' }
+    'way', 'won', 'seat', 'lost', 'loose' }
   for i = 1, #gone do gone[i] = run .. gone[i] end
-  for _, key in ipairs(call('LRANGE', run .. 'pay', 0, -1)) do gone[#gone + 1] = key end
+  for _, list in ipairs({ 'pay', 'loose' }) do
+    for _, key in ipairs(call('LRANGE', run .. list, 0, -1)) do gone[#gone + 1] = key end
+  end
   for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
     gone[#gone + 1] = run .. 'q' .. s
     gone[#gone + 1] = run .. 'own' .. s

@@ -138,16 +138,22 @@ class Shelf:
     def put(self, task: int, data: bytes, *, kept: int = 0) -> Remote:
         """Write a large value. `kept`: seconds that it outlives the run, 0 for an intermediate.
 
-        An intermediate is listed first, for the end of the run to remove: its worker may die before it commits.
+        It is listed first, for the end of the run to remove: an intermediate in any case, a kept value if its worker
+        dies before it commits.
         """
         key = f"{self.prefix}{'k' if kept else 'p'}{task}.{self.epoch}"
         sealed = memoryview(seal(self.secret, key.encode(), data))
         remote = Remote(key, -(-len(sealed) // CHUNK), len(data))
-        if not kept:
-            self.wire.call("RPUSH", self.prefix + "pay", *remote.names)
-        for i, name in enumerate(remote.names):
-            piece = bytes(sealed[i * CHUNK : (i + 1) * CHUNK])
-            self.wire.call("SET", name, piece, *(("EX", kept) if kept else ()))
+        try:
+            self.wire.call("RPUSH", self.prefix + ("loose" if kept else "pay"), *remote.names)
+            for i, name in enumerate(remote.names):
+                piece = bytes(sealed[i * CHUNK : (i + 1) * CHUNK])
+                self.wire.call("SET", name, piece, *(("EX", kept) if kept else ()))
+        except BaseException:  # a cancel interrupts anywhere: no commit will name what is there
+            self.wire.close()
+            self.wire.connect()
+            self.wire.call("UNLINK", *remote.names)
+            raise
         return remote
 
     def get(self, remote: Remote) -> bytes | None:

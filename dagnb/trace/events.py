@@ -10,6 +10,7 @@ The simulator and the workers emit the same events. All times are seconds since 
     OutputPreloaded                  kind PRELOADED  at = there, start, size, task = whose output
     CopyFinished                     kind COPIED     at = end, start
     WorkerStarted                    kind BEGUN      at = ready, start = launched, attempt = 1 cold, 0 warm
+    WorkerGivenUp                    kind GIVEN_UP   at
 
 A worker's records are *provisional* until it commits: what it ran is then durable. If the worker dies first, its open
 records are retracted and the tasks run again. A `Batch` is the records of one message, with that flag.
@@ -136,6 +137,14 @@ class WorkerStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerGivenUp:
+    """A worker cannot be started again: others have from `at` on what the plan names for it."""
+
+    worker: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCommitted:
     """All records of this worker so far are final, but for the task that it is at."""
 
@@ -159,6 +168,7 @@ Event = (
     | OutputPreloaded
     | CopyFinished
     | WorkerStarted
+    | WorkerGivenUp
     | WorkerCommitted
     | WorkerLost
 )
@@ -248,8 +258,8 @@ def event_of(record: np.void) -> Event:
 
 
 def _aside_of(
-    kind: Literal[RecordKind.PRELOADED, RecordKind.COPIED, RecordKind.BEGUN], record: np.void
-) -> OutputPreloaded | CopyFinished | WorkerStarted:
+    kind: Literal[RecordKind.PRELOADED, RecordKind.COPIED, RecordKind.BEGUN, RecordKind.GIVEN_UP], record: np.void
+) -> OutputPreloaded | CopyFinished | WorkerStarted | WorkerGivenUp:
     task, worker, at, start = int(record["task"]), int(record["worker"]), float(record["at"]), float(record["start"])
     match kind:
         case RecordKind.PRELOADED:
@@ -258,6 +268,8 @@ def _aside_of(
             return CopyFinished(task, worker, at, start)
         case RecordKind.BEGUN:
             return WorkerStarted(worker, at, start, cold=int(record["attempt"]) == 1)
+        case RecordKind.GIVEN_UP:
+            return WorkerGivenUp(worker, at)
 
 
 class EventSource(Protocol):
@@ -290,6 +302,7 @@ __all__ = [
     "TaskStarted",
     "TaskState",
     "WorkerCommitted",
+    "WorkerGivenUp",
     "WorkerLost",
     "WorkerStarted",
     "event_of",

@@ -22,6 +22,7 @@ class RecordKind(IntEnum):
     PRELOADED = 7
     COPIED = 8
     BEGUN = 9
+    GIVEN_UP = 10
 
 
 #: at, start, fetch, upload, size, task, worker, kind, attempt.

@@ -34,6 +34,7 @@ from .events import (
     TaskStarted,
     TaskState,
     WorkerCommitted,
+    WorkerGivenUp,
     WorkerLost,
     WorkerStarted,
 )
@@ -87,8 +88,8 @@ class Timeline:
     size      [n] f8  bytes of its output
     worker    [n] i4  number of the worker, -1 for nobody
     attempt   [n] u1  1 for the first, 0 before it
-    asides    [k] RECORD  what happened beside the rows: outputs preloaded, copies that came second, workers started;
-                          it stays whatever becomes of the worker
+    asides    [k] RECORD  what happened beside the rows: outputs preloaded, copies that came second, workers started
+                          or given up; it stays whatever becomes of the worker
 
     One thread folds; others may read the columns, and may see a batch half applied.
     """
@@ -148,7 +149,7 @@ class Timeline:
                 self._write(Span(task, TaskState.CANCELLED, end=at))
             case TaskReused(task, at):
                 self._write(Span(task, TaskState.CACHED, end=at))
-            case OutputPreloaded() | CopyFinished() | WorkerStarted():
+            case OutputPreloaded() | CopyFinished() | WorkerStarted() | WorkerGivenUp():
                 self._aside(event)
             case WorkerCommitted(worker):
                 self._commit(worker)
@@ -174,21 +175,23 @@ class Timeline:
         self.fetch[task], self.upload[task], self.size[task] = row.fetch, row.upload, row.size
         self._claimant[task] = NOBODY
 
-    def _aside(self, event: OutputPreloaded | CopyFinished | WorkerStarted) -> None:
+    def _aside(self, event: OutputPreloaded | CopyFinished | WorkerStarted | WorkerGivenUp) -> None:
         """Something that happened beside the rows."""
-        task, size, attempt = 0, 0.0, 0
+        task, start, size, attempt = 0, event.at, 0.0, 0
         match event:
-            case OutputPreloaded(task, size=size):
+            case OutputPreloaded(task, start=start, size=size):
                 kind = RecordKind.PRELOADED
-            case CopyFinished(task):
+            case CopyFinished(task, start=start):
                 kind = RecordKind.COPIED
-            case WorkerStarted(cold=cold):
+            case WorkerStarted(start=start, cold=cold):
                 kind, attempt = RecordKind.BEGUN, int(cold)
+            case WorkerGivenUp():
+                kind = RecordKind.GIVEN_UP
             case _:
                 assert_never(event)
         if not 0 <= task < max(len(self), 1):
             raise _stranger(task, len(self))
-        row = (event.at, event.start, 0.0, 0.0, size, task, event.worker, kind, attempt)
+        row = (event.at, start, 0.0, 0.0, size, task, event.worker, kind, attempt)
         self._asides.append(np.array([row], RECORD))
 
     def _settle(self, worker: int) -> Tasks:
@@ -348,11 +351,13 @@ def compare(planned: Timeline, actual: Timeline) -> Deviation:
 def _told(records: NDArray[np.void]) -> NDArray[np.void]:
     """Records of asides without what their kind says nothing of: two that tell the same are equal."""
     told = np.zeros(len(records), RECORD)
-    for name in ("at", "start", "worker", "kind"):
+    for name in ("at", "worker", "kind"):
         told[name] = records[name]
     preloaded, begun = records["kind"] == RecordKind.PRELOADED, records["kind"] == RecordKind.BEGUN
+    given_up = records["kind"] == RecordKind.GIVEN_UP
+    told["start"] = np.where(given_up, records["at"], records["start"])
     told["size"] = np.where(preloaded, records["size"], 0)
-    told["task"] = np.where(begun, 0, records["task"])
+    told["task"] = np.where(begun | given_up, 0, records["task"])
     told["attempt"] = begun & (records["attempt"] == 1)
     return told
 

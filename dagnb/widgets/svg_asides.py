@@ -1,4 +1,4 @@
-"""What happens beside the tasks' own lives, in the rows of a Gantt chart: copies, fetches ahead, workers starting."""
+"""What happens beside the tasks, in the rows of a Gantt chart: copies, fetches ahead, workers starting or given up."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ NAMES = {
     RecordKind.COPIED: "copy that came second",
     RecordKind.PRELOADED: "fetched ahead",
     RecordKind.BEGUN: "worker starting",
+    RecordKind.GIVEN_UP: "worker given up",
 }
 
 #: Lines of a hatched bar are so far apart.
@@ -42,10 +43,20 @@ def beside(graph: TaskGraph, track: Track, axis: Axis, rows: Rows, theme: Theme)
         found.setdefault(int(aside["kind"]), []).append((box, int(aside["task"])))
     begun = ((x, y + 0.3 * h, w, 0.4 * h) for (x, y, w, h), _ in found.get(RecordKind.BEGUN, ()))
     yield path(map(outline, begun), fill=theme.edge)
+    gone = (_cross(x, y, h) for (x, y, _, h), _ in found.get(RecordKind.GIVEN_UP, ()))
+    yield path(gone, stroke=theme.strong[TaskState.FAILED], stroke_width=1.5)
     for box, task in found.get(RecordKind.COPIED, ()):
         yield _copy(box, theme.kind(int(graph.kind[task])))
     ahead = ((x, y + h + 0.5, w, 1.5) for (x, y, w, h), _ in found.get(RecordKind.PRELOADED, ()))
     yield path(map(outline, ahead), fill=theme.strong[TaskState.RUNNING])  # between the rows
+
+
+def _cross(x: float, y: float, h: float) -> str:
+    """Where a worker was given up."""
+    r = min(h, 10.0) / 2
+    middle = y + h / 2
+    corners = (x - r, middle - r, 2 * r, 2 * r), (x - r, middle + r, 2 * r, -2 * r)
+    return "".join(f"M{num(a)},{num(b)}l{num(c)},{num(d)}" for a, b, c, d in corners)
 
 
 def _copy(box: Box, colour: str) -> str:
@@ -71,6 +82,8 @@ def beside_legend(shown: Sequence[Timeline], x: float, y: float, theme: Theme) -
             parts.append(_copy((x, y, 10.0, 10.0), theme.quiet))
         elif kind == RecordKind.PRELOADED:
             parts.append(rect(x, y + 4.5, 10, 1.5, fill=theme.strong[TaskState.RUNNING]))
+        elif kind == RecordKind.GIVEN_UP:
+            parts.append(path([_cross(x + 5, y, 10.0)], stroke=theme.strong[TaskState.FAILED], stroke_width=1.5))
         else:
             parts.append(rect(x, y + 3, 10, 4, fill=theme.edge))
         parts.append(text(x + 15, y + 9, words, font_size=11, fill=theme.quiet))

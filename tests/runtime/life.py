@@ -78,6 +78,8 @@ class Notes:
         self.wire.call("HSET", "dagnb:ws", "e%d" % slot, str(epoch))
         self.wire.call("RPUSH", "test:recovered", json.dumps([slot, epoch, poison, reason]))
         return 0 if fresh else -1
+    def reroute(self, run, slot, heir):
+        return self.wire.call("RPUSH", "test:rerouted", json.dumps([run, slot, heir]))
     def fail(self, run, reason):
         self.wire.call("RPUSH", "test:failed", run, reason)
         return self.wire.call("HDEL", "dagnb:runs", run) == 1

@@ -26,6 +26,7 @@ from dagnb.trace.events import (
     TaskStarted,
     TaskState,
     WorkerCommitted,
+    WorkerGivenUp,
     WorkerLost,
     WorkerStarted,
 )
@@ -180,7 +181,7 @@ def test_a_task_that_is_not_there_is_refused_and_nothing_changes(task):
     assert not timeline.provisional.any()
 
 
-@pytest.mark.parametrize("kind", [0, 10, 255])
+@pytest.mark.parametrize("kind", [0, max(RecordKind) + 1, 255])
 def test_an_unknown_kind_of_record_is_refused_and_nothing_changes(kind):
     timeline = Timeline(3)
     with pytest.raises(ValueError, match=f"kind {kind}"):
@@ -246,12 +247,14 @@ def test_asides_stand_beside_the_rows():
         WorkerStarted(1, 0.5, 0.1, cold=True),
         OutputPreloaded(0, 1, 1.5, 1.0, 100.0),
         CopyFinished(2, 0, 3.0, 2.0),
+        WorkerGivenUp(1, 3.5),
         WorkerLost(1),
     ]
     timeline = Timeline.of(3, events)
     assert timeline.counts[TaskState.WAITING] == 3
-    assert timeline.asides["kind"].tolist() == [RecordKind.BEGUN, RecordKind.PRELOADED, RecordKind.COPIED]
-    assert list(timeline.batch().events()) == [*events[:3], WorkerCommitted(0)]
+    kinds = [RecordKind.BEGUN, RecordKind.PRELOADED, RecordKind.COPIED, RecordKind.GIVEN_UP]
+    assert timeline.asides["kind"].tolist() == kinds
+    assert list(timeline.batch().events()) == [*events[:4], WorkerCommitted(0)]
     again = Timeline(3)
     again.apply_batch(Batch.unpack(timeline.batch().pack()))
     assert again.same_as(timeline)
