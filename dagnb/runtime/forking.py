@@ -142,13 +142,14 @@ def _become(
     except SystemExit as left:
         code = _exit_code(left.code)
     except BaseException:  # noqa: BLE001  as the interpreter does it: into the log of the worker
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is an exception
+        sys.excepthook(*sys.exc_info())
     finally:
         try:
             import atexit
 
-            atexit._run_exitfuncs()  # what tasks have registered, as at the end of any interpreter
-            sys.__stderr__.flush() if sys.__stderr__ is not None else None
+            atexit._run_exitfuncs()  # noqa: SLF001  what tasks have registered, as at the end of any interpreter
+            if sys.__stderr__ is not None:
+                sys.__stderr__.flush()
         finally:
             os._exit(code)
 
@@ -160,7 +161,7 @@ def _redirect(output: int, keep: tuple[int, ...]) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  numbers, not paths
-        if int(name) > 2 and int(name) not in keep:  # noqa: PLR2004  standard error
+        if int(name) > 2 and int(name) not in keep:
             try:
                 os.close(int(name))
             except OSError:  # the one that the listing was made with

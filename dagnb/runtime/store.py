@@ -76,6 +76,13 @@ class Store:
 
         One transaction: a worker sees all of it or nothing. Raises StoreError when Redis is full.
         """
+        self._calls(self.submission(run, package, slots, about, submitted))
+        self.sent(package)
+
+    def submission(
+        self, run: str, package: Package, slots: Sequence[int], about: dict[str, Any], submitted: int
+    ) -> list[tuple[Word, ...]]:
+        """The transaction of `submit`, to be sent on any connection; then `sent`."""
         prefix = run_prefix(run)
         facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "base": package.base, "stays": KEPT}
         meta: list[Word] = [*chain.from_iterable(facts.items())]
@@ -101,7 +108,10 @@ class Store:
         for slot in slots:
             commands += [("RPUSH", TODO + str(slot), run), ("RPUSH", inbox(slot), f"S{run}")]
         commands.append(("EXEC",))
-        self._calls(commands)
+        return commands
+
+    def sent(self, package: Package) -> None:
+        """A submission was accepted: its functions need not be sent again."""
         self._sent.update(package.functions)
 
     def _functions(self, functions: dict[str, bytes]) -> list[tuple[Word, ...]]:
@@ -113,7 +123,7 @@ class Store:
 
     def keep_plan(self, run: str, plan: str) -> None:
         """Store the plan with the run, for as long as its results stay."""
-        self._call("SET", run_prefix(run) + "plan", plan, "EX", KEPT)
+        self._call(*plan_word(run, plan))
 
     def plan(self, run: str) -> str | None:
         """The JSON of the plan that a run was given."""
@@ -188,8 +198,10 @@ class Store:
     def kept(self, run: str, task: int) -> tuple[bool, Any]:
         """(whether it is there, the value). Raises SignatureError; whatever unpickling raises."""
         data = self._call("HGET", run_prefix(run) + "keep", task)
-        if data is None:
-            return False, None
+        return (False, None) if data is None else self.opened(run, task, data)
+
+    def opened(self, run: str, task: int, data: bytes) -> tuple[bool, Any]:
+        """The same of what the store holds for it."""
         content = unseal(self.secret, f"keep:{run}:{task}".encode(), data)
         if content[0] == ord("V"):
             return True, loads(content[1:])
@@ -225,6 +237,11 @@ class Store:
             found += names
             if cursor == b"0":
                 return found
+
+
+def plan_word(run: str, plan: str) -> tuple[Word, ...]:
+    """The command that stores the plan with the run, for as long as its results stay."""
+    return "SET", run_prefix(run) + "plan", plan, "EX", KEPT
 
 
 def _slots_of(places: bytes, slots: Sequence[int]) -> bytes:

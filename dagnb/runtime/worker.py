@@ -35,6 +35,9 @@ _HERE = Path(__file__).resolve().parent
 #: Exit codes: nothing to do for as long as an elastic worker stays; no memory left to go on with (`slots`).
 RESTED, EXHAUSTED = 19, 20
 
+#: Bytes up to which the last graph is remembered, for when it comes again.
+REMEMBERED = 1 << 16
+
 
 class CancelledTask(BaseException):
     """Raised inside a task when its run is cancelled."""
@@ -67,6 +70,7 @@ class Desk:
         self.mark[0] = NONE
         self.next_run = ""
         self._joined: set[str] = set()
+        self._last: tuple[bytes, Compiled] | None = None  # the last small graph, as it came and compiled
         self._settled = False
         self._work = 0  # ns at work in this run, as told when it last had nothing to do
         self.ready = self._idle_since = now()
@@ -159,7 +163,7 @@ class Desk:
             return  # over before we came
         slots = [int(s) for s in meta[1].split(b",")]
         try:
-            compiled = Compiled(unseal(self.secret, f"dag:{run}".encode(), body))
+            compiled = self._compiled(unseal(self.secret, f"dag:{run}".encode(), body))
             compiled.link(self._functions(compiled.hashes))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
             reason = f"{type(error).__name__}: {error}"
@@ -181,6 +185,14 @@ class Desk:
             self._exhausted(loop)
         self._worked(loop.total)
         self._page[8:40] = bytes(32)
+
+    def _compiled(self, body: memoryview) -> Compiled:
+        """The graph of a body; a small one that comes again is not compiled again."""
+        if len(body) > REMEMBERED:
+            return Compiled(body)
+        if self._last is None or self._last[0] != body:
+            self._last = (bytes(body), Compiled(body))
+        return self._last[1]
 
     def _told_start(self, loop: Loop) -> None:
         """A worker that was started for this run says when, with its first records."""
