@@ -128,6 +128,7 @@ def _become(
     """In the copy: let go of what is the supervisor's, take over the context, work."""
     code = 1
     try:
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         os.setsid()
         if bind is not None:
             bind()

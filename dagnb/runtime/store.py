@@ -15,7 +15,7 @@ import hiredis
 from dagnb.errors import StoreError
 
 from .execute import lost
-from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
+from .keys import DAGNB, FUNCTION, RUNS, run_prefix
 from .outbox import KEPT
 from .serialize import loads, seal, unseal
 from .values import Remote, Shelf
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from .wire import Wire, Word
 
 _RECOVER = (Path(__file__).resolve().parent / "recover.lua").read_text()
+_CALL = (Path(__file__).resolve().parent / "call.lua").read_text()
 END = (Path(__file__).resolve().parent / "end.lua").read_text()
+#: Bytes of one root in a package.
+ROOT = 4
 #: Parts of a run that outlive it (see `keys`).
 LASTING = ("meta", "fin", "keep", "err", "log", "ev", "plan")
 
@@ -102,12 +105,12 @@ class Store:
             commands.append(("SET", prefix + "place", _slots_of(package.places, slots)))
         for task, way in package.annotated.ways(slots).items():
             commands.append(("HSET", prefix + "way", task, way))
-        queues = [(f"q{slots[position]}", roots) for position, roots in package.named_roots.items()]
+        named = package.named_roots
+        queues = [(f"q{slots[position]}", roots) for position, roots in named.items()]
         for queue, roots in (*queues, ("q", package.queued)):
             commands += [("RPUSH", prefix + queue, *roots[i : i + 1000]) for i in range(0, len(roots), 1000)]
-        for slot in slots:
-            commands += [("RPUSH", TODO + str(slot), run), ("RPUSH", inbox(slot), f"S{run}")]
-        commands.append(("EXEC",))
+        single = len(package.roots) == ROOT and not named and not package.queued
+        commands += [("EVAL", _CALL, 2, prefix, DAGNB, run, int(single), *slots), ("EXEC",)]
         return commands
 
     def sent(self, package: Package) -> None:
