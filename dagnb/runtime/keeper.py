@@ -108,6 +108,8 @@ class Keeper:
         try:
             self._launch(START, meanwhile)
         except (StoreUnreachableError, OSError) as error:
+            if isinstance(error, StoreUnreachableError) and (self.child is None or not self.child.ended()):
+                raise  # it is not the fault of the program
             self.log(f"{binary.path} could not be used: {error}")
             return False
         version = version_of(self.version)

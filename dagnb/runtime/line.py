@@ -116,7 +116,7 @@ class Line:
             if wire is None:
                 wire = self.hub.borrow()
                 wire.send(self._question(min(patience, TURN)))
-            if not wire.reader.has_data() and not select([wire.socket], [], [], patience)[0]:
+            if not wire.waits() and not select([wire.socket], [], [], patience)[0]:
                 self._wire = wire  # its answer is still to come
                 return None
             answers = [wire.read() for _ in range(3 if self.wanted else 2)]

@@ -83,9 +83,19 @@ class Store:
         self.sent(package)
 
     def submission(
-        self, run: str, package: Package, slots: Sequence[int], about: dict[str, Any], submitted: int
+        self,
+        run: str,
+        package: Package,
+        slots: Sequence[int],
+        about: dict[str, Any],
+        submitted: int,
+        *,
+        everybody: bool = False,
     ) -> list[tuple[Word, ...]]:
-        """The transaction of `submit`, to be sent on any connection; then `sent`."""
+        """The transaction of `submit`, to be sent on any connection; then `sent`.
+
+        everybody   call all workers, also where a single task can begin: who starts workers must hear of the run
+        """
         prefix = run_prefix(run)
         facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "base": package.base, "stays": KEPT}
         meta: list[Word] = [*chain.from_iterable(facts.items())]
@@ -109,7 +119,7 @@ class Store:
         queues = [(f"q{slots[position]}", roots) for position, roots in named.items()]
         for queue, roots in (*queues, ("q", package.queued)):
             commands += [("RPUSH", prefix + queue, *roots[i : i + 1000]) for i in range(0, len(roots), 1000)]
-        single = len(package.roots) == ROOT and not named and not package.queued
+        single = len(package.roots) == ROOT and not named and not package.queued and not everybody
         commands += [("EVAL", _CALL, 2, prefix, DAGNB, run, int(single), *slots), ("EXEC",)]
         return commands
 
