@@ -21,32 +21,20 @@ def main() -> object:
 
 
 def _worker(arguments: list[str]) -> object:
-    """Import the worker with our own path, then take over that of the notebook, and say that we are up."""
-    from dagnb.runtime.worker import main as worker
+    """Import the worker with our own path, before it takes over that of the notebook."""
+    from dagnb.runtime.worker import begin
 
-    path = os.environ.pop("DAGNB_SYS_PATH", None)
-    if path is not None:
-        sys.path[:] = path.split("\n")
-    ready = _ready()
-    if ready >= 0:
-        os.write(ready, b"1")
-        os.close(ready)
-    return worker(arguments)
+    return begin(arguments)
 
 
 def _supervisor(arguments: list[str]) -> object:
     """Leave the one who started us, then begin: an orphan is nobody's zombie."""
-    ready = _ready()
+    ready = int(os.environ.pop("DAGNB_READY", "-1"))
     if os.fork():
         os._exit(0)
     from dagnb.runtime.supervisor import main as supervisor
 
     return supervisor(arguments, ready)
-
-
-def _ready() -> int:
-    """The descriptor on which somebody waits for us to be up; -1: nobody."""
-    return int(os.environ.pop("DAGNB_READY", "-1"))
 
 
 if __name__ == "__main__":

@@ -168,8 +168,13 @@ def _variable(name: str) -> str:
 
 
 def _project_file(folder: Path) -> Path | None:
-    """The nearest pyproject.toml of the folder and its parents."""
-    return next((file for at in (folder, *folder.parents) if (file := at / "pyproject.toml").is_file()), None)
+    """The nearest pyproject.toml of the folder and its parents. Every run asks: strings are quicker than paths."""
+    at = str(folder)
+    while not os.path.isfile(file := os.path.join(at, "pyproject.toml")):  # noqa: PTH113, PTH118  see above
+        at, below = os.path.dirname(at), at  # noqa: PTH120
+        if at == below:
+            return None
+    return Path(file)
 
 
 def _project_table(file: Path) -> dict[str, object]:

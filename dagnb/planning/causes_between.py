@@ -46,8 +46,8 @@ def in_transfers(e: Evidence) -> Iterator[Finding]:
     if math.isfinite(speed) and speed > 0 and not _alike(speed, e.cluster.bandwidth):
         effect = e.effect(e.with_actual(nothing), replace(e.cluster, bandwidth=speed))
         if abs(effect) >= matters(e.planned.makespan):
-            planned = byte_count(e.cluster.bandwidth)
-            text = f"transfers: {byte_count(moved)} travelled at {byte_count(speed)}/s in place of {planned}/s"
+            promised = byte_count(e.cluster.bandwidth)
+            text = f"transfers: {byte_count(moved)} travelled at {byte_count(speed)}/s in place of {promised}/s"
             advice = f"plan with a cluster of bandwidth={speed:.2g}"
             yield Finding("transfer", text, advice, effect, {**figures, "bandwidth": speed, "seconds": took})
 

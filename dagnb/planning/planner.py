@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from dagnb.errors import OptionError, PlanError, UnknownPlannerError, near
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from dagnb.graph.graph import TaskGraph
 
     from .cluster import Cluster
@@ -134,6 +135,8 @@ def _loaded(point: EntryPoint) -> type:
 @cache
 def _own() -> Mapping[str, EntryPoint]:
     """The planners of this package: found without a search through all that is installed, which takes a while."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         return {p.name: p for p in distribution("dagnb").entry_points if p.group == GROUP}
     except PackageNotFoundError:  # run from a copy that was never installed
@@ -142,6 +145,8 @@ def _own() -> Mapping[str, EntryPoint]:
 
 def _points() -> Iterator[EntryPoint]:
     """All registered planners, ours first: nobody can take their names."""
+    from importlib.metadata import entry_points
+
     yield from _own().values()
     yield from entry_points(group=GROUP)
 

@@ -7,9 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from dagnb.runtime.forking import Forked, fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +20,15 @@ if TYPE_CHECKING:
 
 #: prctl option: the signal that the kernel sends us when the thread that started us ends (linux/prctl.h).
 _PR_SET_PDEATHSIG = 1
+#: Seconds between two looks at a process that is to end.
+_STEP = 0.001
 
 
 @dataclass(slots=True)
 class Child:
     """One process in a session of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
 
     @classmethod
     def start(
@@ -43,7 +48,7 @@ class Child:
         To be called from the main thread only: the parent-death signal fires when the thread that started it ends.
         Raises OSError when the program or `cwd` is not there.
         """
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = _opened(output)
         try:
             process = subprocess.Popen(
                 command,
@@ -59,6 +64,25 @@ class Child:
         finally:
             os.close(descriptor)
         return cls(process)
+
+    @classmethod
+    def copy(
+        cls,
+        work: Callable[[], object],
+        *,
+        output: Path,
+        cwd: Path | str,
+        environ: Mapping[str, str],
+        keep: tuple[int, ...] = (),
+        processors: frozenset[int] = frozenset(),
+    ) -> Child:
+        """The same by a copy of this process, which calls `work` (`dagnb.runtime.forking`). Raises OSError."""
+        descriptor = _opened(output)
+        try:
+            bind = _die_with_parent(processors)
+            return cls(fork(work, bind=bind, output=descriptor, cwd=cwd, environ=environ, keep=keep))
+        finally:
+            os.close(descriptor)
 
     @property
     def pid(self) -> int:
@@ -100,13 +124,18 @@ class Child:
             self.process.send_signal(number)
 
     def stop(self, patience: float) -> None:
-        """End it: SIGTERM, and SIGKILL for what is still there after `patience` seconds."""
+        """End it and what it left in its group: SIGTERM, and SIGKILL if it is still there after `patience` seconds."""
         self.send(signal.SIGTERM)
-        try:
-            self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self.send(signal.SIGKILL)
-            self.process.wait()
+        end = time.monotonic() + patience
+        while not self.ended():
+            if time.monotonic() >= end:
+                self.send(signal.SIGKILL)
+                end = float("inf")
+            time.sleep(_STEP)
+
+
+def _opened(output: Path) -> int:
+    return os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _die_with_parent(processors: frozenset[int]) -> Callable[[], None] | None:

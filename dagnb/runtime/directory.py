@@ -111,6 +111,11 @@ class RuntimeDir:
         """Is there an append-only file of an earlier Redis?"""
         return (self.path / "appendonlydir").is_dir() or (self.path / "appendonly.aof").is_file()
 
+    def forget_history(self) -> None:
+        """Remove what a Redis wrote that we did not use."""
+        shutil.rmtree(self.path / "appendonlydir", ignore_errors=True)
+        (self.path / "appendonly.aof").unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Remove every file; the locks last, so that whoever waits for them finds an empty room."""
         last = {self.lock, self.door}

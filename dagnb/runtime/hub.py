@@ -6,19 +6,14 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-import hiredis
-
 from .keys import run_prefix
 from .store import Store
-from .wire import LOST, Wire
 
 if TYPE_CHECKING:
     from .pool import LocalPool
+    from .wire import Wire
 
 _hubs: WeakKeyDictionary[LocalPool, Hub] = WeakKeyDictionary()
-
-#: Seconds of the shortest wait: Redis 6.2 cuts what is below a millisecond to 0, and that means for ever.
-SHORTEST = 0.01
 
 
 class Hub:
@@ -50,34 +45,19 @@ class Hub:
                 self._store.wire.path = path
             return self._store
 
-    def await_end(self, run: str, patience: float) -> None:
-        """Return when the run has ended, or after `patience` seconds, or earlier: the caller looks.
-
-        On a connection of its own, which an interrupt in the middle throws away.
-        """
-        fin = run_prefix(run) + "fin"
-        wire = self._borrow()
-        try:
-            wire.send(
-                [("BLMOVE", fin, fin, "LEFT", "RIGHT", max(patience, SHORTEST))]
-            )  # turns the list: every waiter gets it
-            wire.read()
-        except (*LOST, hiredis.ReplyError):
-            wire.close()
-        except BaseException:
-            wire.close()
-            raise
-        else:
-            self._idle.append(wire)
-
     def await_events(self, wire: Wire, run: str, after: str) -> None:
         """Return when there are events after a position, or after a second."""
         wire.send([("XREAD", "BLOCK", 1000, "COUNT", 1, "STREAMS", run_prefix(run) + "ev", after)])
         wire.read()
 
-    def _borrow(self) -> Wire:
+    def borrow(self) -> Wire:
+        """A connection that nobody uses now. Give it back when it has answered everything, else close it."""
         self.store  # noqa: B018  drops idle connections to a server that has gone
         try:
             return self._idle.pop()
         except IndexError:
             return self.pool.wire()
+
+    def give_back(self, wire: Wire) -> None:
+        """Others may use it."""
+        self._idle.append(wire)

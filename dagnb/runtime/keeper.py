@@ -7,7 +7,17 @@ import time
 from typing import TYPE_CHECKING
 
 from dagnb.errors import StoreError, StoreUnreachableError
-from dagnb.runtime.server import address_of, find_binary, launch, parse_info, wait_ready
+from dagnb.runtime.server import (
+    OLDEST,
+    Binary,
+    address_of,
+    find_binary,
+    first_binary,
+    launch,
+    parse_info,
+    version_of,
+    wait_ready,
+)
 from dagnb.runtime.status import RedisStatus
 from dagnb.runtime.wire import PATIENCE, Wire
 from dagnb.settings import hide_password
@@ -17,7 +27,6 @@ if TYPE_CHECKING:
 
     from dagnb.runtime.children import Child
     from dagnb.runtime.directory import RuntimeDir
-    from dagnb.runtime.server import Binary
     from dagnb.settings import Settings
 
 #: Key of the supervisor that uses this Redis, and the seconds it counts without being renewed.
@@ -68,22 +77,53 @@ class Keeper:
         #: Called after that.
         self.back: Callable[[], None] = lambda: None
 
-    def start(self) -> None:
-        """Have a server. Raises StoreUnreachableError or StoreVersionError."""
-        if self.settings.redis:
-            self.path = address_of(self.settings.redis)
-            self.directory.write(self.directory.address, self.path.encode())
-            return
-        self.path = str(self.directory.socket)
+    def start(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Have a server, and call `meanwhile` while it begins. Raises StoreUnreachableError or StoreVersionError."""
+        external = bool(self.settings.redis)
+        self.path = address_of(self.settings.redis) if self.settings.redis else str(self.directory.socket)
         self.directory.write(self.directory.address, self.path.encode())
-        self.binary = find_binary(self.settings.redis_server)
-        history = self.directory.has_history()
-        if history:
+        if external:
+            meanwhile()
+        elif self.directory.has_history():
             self.log("a predecessor was killed; reading what it left")
-        self._launch(HISTORY if history else START)
+            self._find()
+            self._launch(HISTORY, meanwhile)
+        elif not self._launched_unseen(meanwhile):
+            self._find()
+            self._launch(START)
 
-    def _launch(self, patience: float) -> None:
+    def _find(self) -> None:
+        self.binary = find_binary(self.settings.redis_server)
+
+    def _launched_unseen(self, meanwhile: Callable[[], None]) -> bool:
+        """Start the first server that is found without asking it for its version first, which takes as long as that.
+
+        False when it is not one that we can use: then all are looked at, and whoever reads the error learns why.
+        """
+        binary = None if self.settings.redis_server else first_binary()
+        if binary is None:
+            meanwhile()
+            return False
+        self.binary = binary
+        try:
+            self._launch(START, meanwhile)
+        except (StoreUnreachableError, OSError) as error:
+            if isinstance(error, StoreUnreachableError) and (self.child is None or not self.child.ended()):
+                raise  # it is not the fault of the program
+            self.log(f"{binary.path} could not be used: {error}")
+            return False
+        version = version_of(self.version)
+        if version >= OLDEST:
+            self.binary = Binary(binary.path, version)
+            return True
+        assert self.child is not None
+        self.child.stop(1.0)
+        self.directory.forget_history()
+        return False
+
+    def _launch(self, patience: float, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.child = launch(self.directory, self.binary)
+        meanwhile()
         self.version = wait_ready(self.directory, self.child, patience)["redis_version"]
 
     def revive(self) -> None:

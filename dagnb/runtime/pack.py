@@ -83,7 +83,7 @@ def pack(
         msg = f"{graph.name} was read from a trace: it has no functions to run."
         raise PickleError(msg)
     templates, template_of, constants, counts = _templates(graph)
-    functions = _functions(graph)
+    functions = pickled_functions(graph)
     rank, places = _order(graph, plan)
     annotated = Annotated.of(plan)
     roots = graph.roots
@@ -168,7 +168,7 @@ def _order(graph: TaskGraph, plan: Plan) -> tuple[Any, Any]:
     return rank, seat[columns.worker]
 
 
-def _functions(graph: TaskGraph) -> dict[str, bytes]:
+def pickled_functions(graph: TaskGraph) -> dict[str, bytes]:
     """Hash → pickled function, in the order of function numbers."""
     calls = graph.calls
     assert calls is not None

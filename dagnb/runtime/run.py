@@ -29,8 +29,10 @@ from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
 from .failures import TaskFailure, TaskLog, read_failure, whole_run
 from .follow import Follower
 from .hub import Hub
-from .pack import pack
+from .line import Line
+from .packed import packed, plan_text
 from .raised import task_error
+from .store import plan_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +44,11 @@ if TYPE_CHECKING:
     from dagnb.planning.plan import Plan
     from dagnb.trace.timeline import Timeline
 
+    from .pack import Package
     from .pool import LocalPool
+
+#: Tasks up to which the text of a plan travels with the submission.
+SMALL = 200
 
 #: Number of the "worker" of events that the client adds itself.
 CLIENT = 0xFFFF
@@ -93,16 +99,25 @@ def start(
     run.acted = acted
     if len(graph):
         check_fit(plan, graph, run.cluster)
-        package = pack(graph, plan, sources or {}, kept=run.kept, single=single)
+        package = packed(graph, plan, sources or {}, kept=run.kept, single=single)
         run.slots = pool.ensure(run.cluster)
         about: dict[str, Any] = {"dag": graph.name, "tasks": len(graph), "planner": plan.planner}
         if run.cluster.elastic and (ahead := prewarmed(plan)):
             about["prewarm"] = ahead
-        run.hub.store.submit(run.id, package, run.slots, about, submitted)
-        run.hub.store.keep_plan(run.id, plan.to_json())  # while the workers begin
+        _submit(run, package, about)
     else:
         run.ending = Ending(RunState.DONE, 0.0)
     return run
+
+
+def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
+    """Send the run; a large plan, whose text takes a while to write, while the workers begin."""
+    store, small = run.hub.store, len(run.graph) <= SMALL
+    commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=run.cluster.elastic)
+    run.line.submit(commands, [plan_word(run.id, plan_text(run.planned))] if small else [])
+    store.sent(package)
+    if not small:
+        store.keep_plan(run.id, run.planned.to_json())
 
 
 def prewarmed(plan: Plan) -> list[tuple[int, float]]:
@@ -137,6 +152,8 @@ class Run:
         self.ending: Ending | None = None
         self.client_makespan: float | None = None
         self._values: dict[int, Any] = {}
+        self._sealed: dict[int, bytes] = {}  # kept values that came with the end, not opened yet
+        self.line = Line(hub, run, kept)
         self._failures: list[TaskFailure] | None = None
         self._follower = Follower(self)
 
@@ -203,9 +220,21 @@ class Run:
             if facts is None:
                 msg = f"the store lost this run of {self.graph.name}: Redis was restarted without its data."
                 raise RunError(msg + "\n  Run it again.")
-            if facts.ended is not None:
-                self.ending = Ending(RunState(facts.state), facts.ended - self.submitted * 1e-9, facts.reason)
+            self._ended(facts.state, facts.ended, facts.reason)
         return self.ending is not None
+
+    def _ended(self, state: str, at: float | None, reason: str) -> None:
+        if at is not None:
+            self.ending = Ending(RunState(state), at - self.submitted * 1e-9, reason)
+
+    def _await(self, patience: float) -> None:
+        """Return when it has ended, after `patience` seconds, or earlier: the caller looks."""
+        told = self.line.hear(patience)
+        if told is None:
+            self.look()
+        elif self.ending is None:
+            self._sealed = told.kept
+            self._ended(told.state, told.ended, told.reason)
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait for the end, or `timeout` seconds: `state` tells which it was. Ctrl-C leaves the run going."""
@@ -215,8 +244,7 @@ class Run:
             left = 1.0 if limit is None else min(1.0, limit - monotonic())
             if left <= 0:
                 break
-            self.hub.await_end(self.id, left)
-            self.look()
+            self._await(left)
         if self.ending is not None and self.client_makespan is None:  # had it ended before, the result was there then
             heard = (now() - self.submitted) * 1e-9
             self.client_makespan = heard if asked <= self.ending.at else self.ending.at
@@ -325,7 +353,7 @@ class Run:
             if left <= 0:
                 msg = f"{self.graph.keys[ref.task]} is not there after {timeout:g} s; the run goes on."
                 raise TimeoutError(msg)
-            self.hub.await_end(self.id, left)
+            self._await(left)
 
     def _value(self, task: int) -> tuple[bool, Any]:
         if task in self._values:
@@ -334,7 +362,8 @@ class Run:
             return False, None
         key = self.graph.keys[task]
         try:
-            there, value = self.hub.store.kept(self.id, task)
+            store, sealed = self.hub.store, self._sealed.pop(task, None)
+            there, value = store.kept(self.id, task) if sealed is None else store.opened(self.id, task, sealed)
         except SignatureError:
             raise
         except Exception as error:

@@ -81,8 +81,20 @@ def probe(path: str) -> Binary | None:
         said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=REACH, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"v=(\d+)\.(\d+)\.(\d+)", said)
-    return Binary(path, (int(found[1]), int(found[2]), int(found[3]))) if found else None
+    found = re.search(r"v=(\d+\.\d+\.\d+)", said)
+    return Binary(path, version_of(found[1])) if found else None
+
+
+def version_of(number: str) -> tuple[int, int, int]:
+    """`7.0.15` as numbers; zeros for anything else."""
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", number)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+
+
+def first_binary() -> Binary | None:
+    """The server that is looked at first, of a version that nobody has asked for yet."""
+    path = next(_candidates(), None)
+    return Binary(path, (0, 0, 0)) if path else None
 
 
 def too_old(what: str) -> StoreVersionError:

@@ -41,8 +41,20 @@ Command = Callable[[int, int, Path], list[str]]
 
 def worker_command(slot: int, epoch: int, directory: Path) -> list[str]:
     """The program of a worker. -P: what lies in its working directory must not shadow the standard library."""
-    options = ["--slot", str(slot), "--epoch", str(epoch), "--dir", str(directory)]
-    return [sys.executable, "-P", MAIN, "worker", *options]
+    return [sys.executable, "-P", MAIN, "worker", *_options(slot, epoch, directory)]
+
+
+def _options(slot: int, epoch: int, directory: Path) -> list[str]:
+    return ["--slot", str(slot), "--epoch", str(epoch), "--dir", str(directory)]
+
+
+def work_in_copy(slot: int, epoch: int, directory: Path) -> object:
+    """What `worker_command` does, in a copy of the supervisor."""
+    from dagnb.runtime.worker import begin
+
+    options = _options(slot, epoch, directory)
+    sys.argv[1:] = ["worker", *options]
+    return begin(options)
 
 
 @dataclass(slots=True)

@@ -21,17 +21,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from dagnb.runtime.children import Child
+from dagnb.runtime.forking import can_fork
 from dagnb.runtime.marks import SLOTS, Mark, Marks
 from dagnb.runtime.resources import memory_reason
 from dagnb.runtime.server import tail
-from dagnb.runtime.slot import Command, Recovery, Slot, worker_command
+from dagnb.runtime.slot import Command, Recovery, Slot, work_in_copy, worker_command
 from dagnb.runtime.status import WorkerStatus
 from dagnb.runtime.watch import Watch, resident
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dagnb.runtime.context import Context
     from dagnb.runtime.directory import RuntimeDir
     from dagnb.runtime.resources import Resources
@@ -51,6 +55,16 @@ KILLED_AFTER = 50
 FIRST_PAUSE = 0.02
 #: Seconds between a polite and a forced end.
 GRACE = 1.0
+
+
+class _Place(NamedTuple):
+    """What a worker process is started with, in whichever way."""
+
+    output: Path
+    cwd: str
+    environ: dict[str, str]
+    keep: tuple[int, ...]
+    processors: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -143,15 +157,15 @@ class Slots:
         slot.processors = self.processors_for(slot)
         reading, writing = os.pipe()
         said = {"DAGNB_READY": str(writing), "DAGNB_LAUNCHED": str(time.perf_counter_ns())}
+        place = _Place(output, context.cwd, context.worker_environ() | said, (writing,), slot.processors)
         try:
-            slot.child = Child.start(
-                self.command(slot.number, slot.epoch, self.directory.path),
-                output=output,
-                cwd=context.cwd,
-                environ=context.worker_environ() | said,
-                keep=(writing,),
-                processors=slot.processors,
-            )
+            if self.command is worker_command and can_fork(context):
+                slot.child = Child.copy(
+                    partial(work_in_copy, slot.number, slot.epoch, self.directory.path), **place._asdict()
+                )
+            else:
+                command = self.command(slot.number, slot.epoch, self.directory.path)
+                slot.child = Child.start(command, **place._asdict())
         except OSError:
             os.close(reading)
             raise

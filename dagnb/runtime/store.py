@@ -16,7 +16,7 @@ from dagnb.errors import StoreError
 from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 
 from .execute import lost
-from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
+from .keys import DAGNB, FUNCTION, RUNS, run_prefix
 from .outbox import KEPT
 from .serialize import loads, seal, unseal
 from .values import Remote, Shelf
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 _RECOVER = (Path(__file__).resolve().parent / "recover.lua").read_text()
 _REROUTE = (Path(__file__).resolve().parent / "reroute.lua").read_text()
+_CALL = (Path(__file__).resolve().parent / "call.lua").read_text()
 END = (Path(__file__).resolve().parent / "end.lua").read_text()
+#: Bytes of one root in a package.
+ROOT = 4
 #: Parts of a run that outlive it (see `keys`).
 LASTING = ("meta", "fin", "keep", "err", "log", "ev", "plan")
 
@@ -78,6 +81,23 @@ class Store:
 
         One transaction: a worker sees all of it or nothing. Raises StoreError when Redis is full.
         """
+        self._calls(self.submission(run, package, slots, about, submitted))
+        self.sent(package)
+
+    def submission(
+        self,
+        run: str,
+        package: Package,
+        slots: Sequence[int],
+        about: dict[str, Any],
+        submitted: int,
+        *,
+        everybody: bool = False,
+    ) -> list[tuple[Word, ...]]:
+        """The transaction of `submit`, to be sent on any connection; then `sent`.
+
+        everybody   call all workers, also where a single task can begin: who starts workers must hear of the run
+        """
         prefix = run_prefix(run)
         facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "stays": KEPT}
         facts |= {"base": package.base, "width": package.width}
@@ -98,13 +118,16 @@ class Store:
             commands.append(("SET", prefix + "place", _slots_of(package.places, slots)))
         for task, way in package.annotated.ways(slots).items():
             commands.append(("HSET", prefix + "way", task, way))
-        queues = [(f"q{slots[position]}", roots) for position, roots in package.named_roots.items()]
+        named = package.named_roots
+        queues = [(f"q{slots[position]}", roots) for position, roots in named.items()]
         for queue, roots in (*queues, ("q", package.queued)):
             commands += [("RPUSH", prefix + queue, *roots[i : i + 1000]) for i in range(0, len(roots), 1000)]
-        for slot in slots:
-            commands += [("RPUSH", TODO + str(slot), run), ("RPUSH", inbox(slot), f"S{run}")]
-        commands.append(("EXEC",))
-        self._calls(commands)
+        single = len(package.roots) == ROOT and not named and not package.queued and not everybody
+        commands += [("EVAL", _CALL, 2, prefix, DAGNB, run, int(single), *slots), ("EXEC",)]
+        return commands
+
+    def sent(self, package: Package) -> None:
+        """A submission was accepted: its functions need not be sent again."""
         self._sent.update(package.functions)
 
     def _functions(self, functions: dict[str, bytes]) -> list[tuple[Word, ...]]:
@@ -116,7 +139,7 @@ class Store:
 
     def keep_plan(self, run: str, plan: str) -> None:
         """Store the plan with the run, for as long as its results stay."""
-        self._call("SET", run_prefix(run) + "plan", plan, "EX", KEPT)
+        self._call(*plan_word(run, plan))
 
     def plan(self, run: str) -> str | None:
         """The JSON of the plan that a run was given."""
@@ -205,8 +228,10 @@ class Store:
     def kept(self, run: str, task: int) -> tuple[bool, Any]:
         """(whether it is there, the value). Raises SignatureError; whatever unpickling raises."""
         data = self._call("HGET", run_prefix(run) + "keep", task)
-        if data is None:
-            return False, None
+        return (False, None) if data is None else self.opened(run, task, data)
+
+    def opened(self, run: str, task: int, data: bytes) -> tuple[bool, Any]:
+        """The same of what the store holds for it."""
         content = unseal(self.secret, f"keep:{run}:{task}".encode(), data)
         if content[0] == ord("V"):
             return True, loads(content[1:])
@@ -242,6 +267,11 @@ class Store:
             found += names
             if cursor == b"0":
                 return found
+
+
+def plan_word(run: str, plan: str) -> tuple[Word, ...]:
+    """The command that stores the plan with the run, for as long as its results stay."""
+    return "SET", run_prefix(run) + "plan", plan, "EX", KEPT
 
 
 def _slots_of(places: bytes, slots: Sequence[int]) -> bytes:

@@ -27,6 +27,7 @@ from dagnb.runtime.context import Context
 from dagnb.runtime.directory import RuntimeDir, take
 from dagnb.runtime.ear import Ear
 from dagnb.runtime.elastic import Elastic
+from dagnb.runtime.forking import preload
 from dagnb.runtime.keeper import OWNER, Keeper
 from dagnb.runtime.marks import Marks
 from dagnb.runtime.presence import Presence
@@ -99,7 +100,7 @@ class Supervisor:
         self.lock = lock
         self._catch_signals()
         self.secret = self.directory.make_secret()
-        self.redis.start()
+        self.redis.start(preload)  # while Redis begins
         self.calls = self.redis.connect("supervisor")
         self.redis.claim(self.calls)
         self.slots = Slots(

@@ -122,6 +122,11 @@ class Wire:
             raise answer
         return answer
 
+    def waits(self) -> bool:
+        """Whether a part of an answer has been read from the system, so that the socket need not become readable."""
+        pending = getattr(self.socket, "pending", None)  # of TLS
+        return bool(self.reader.has_data() or (pending is not None and pending()))
+
     def call(self, *words: Word) -> Any:
         """One command that may safely be sent twice: sent again after a lost connection."""
         while True:

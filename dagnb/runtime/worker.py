@@ -9,6 +9,7 @@ import faulthandler
 import gc
 import os
 import signal
+import sys
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter_ns as now
@@ -265,6 +266,18 @@ def _teach_sources(sources: dict[str, str]) -> None:
 
         for file, text in sources.items():
             linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+
+
+def begin(arguments: list[str]) -> int:
+    """The program of a worker: take over the search path of the notebook, say that we are up, work."""
+    path = os.environ.pop("DAGNB_SYS_PATH", None)
+    if path is not None:
+        sys.path[:] = path.split("\n")
+    ready = int(os.environ.pop("DAGNB_READY", "-1"))
+    if ready >= 0:
+        os.write(ready, b"1")
+        os.close(ready)
+    return main(arguments)
 
 
 def main(arguments: list[str]) -> int:

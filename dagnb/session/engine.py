@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from threading import Lock, Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from dagnb.errors import OptionError
@@ -13,19 +14,43 @@ if TYPE_CHECKING:
 
 _lock = Lock()
 _pool: LocalPool | None = None
+#: What a connection that was begun ahead failed with, and when: it is raised by whoever wants that connection.
+_failed: tuple[Exception, float] | None = None
+#: Seconds after which it is tried again instead.
+STALE = 5.0
 #: What `%dag workers N` set for this kernel; None leaves it to the settings.
 _wanted: int | None = None
 
 
 def connect() -> LocalPool:
     """The pool of this kernel. Starts Redis and the supervisor when they are not there; raises StoreError."""
-    global _pool  # noqa: PLW0603 -- one pool per process, like the supervisor it talks to
+    global _pool, _failed  # noqa: PLW0603 -- one pool per process, like the supervisor it talks to
     with _lock:
+        failed, _failed = _failed, None
+        if failed is not None and monotonic() - failed[1] < STALE:
+            raise failed[0]
         if _pool is None:
             from dagnb.runtime.pool import LocalPool
 
             _pool = LocalPool.connect(Settings.load())
         return _pool
+
+
+def ahead(workers: int | None) -> None:
+    """A run is about to be planned: start what is not there meanwhile, and so many workers if that is known."""
+    if _pool is None:
+        Thread(target=_prepare, args=(workers,), name="dagnb-start", daemon=True).start()
+
+
+def _prepare(workers: int | None) -> None:
+    global _failed  # noqa: PLW0603 -- see `connect`
+    try:
+        pool = connect()
+        if workers is not None:
+            pool.ensure(workers)
+    except Exception as error:  # noqa: BLE001 -- told to who waits for the pool
+        if _pool is None:
+            _failed = (error, monotonic())
 
 
 def connected() -> LocalPool | None:

@@ -56,6 +56,8 @@ def begin(
         raise RunError(f"{dag.name} was read from a document: it has no functions to run.\n  {advice}")
     if plan is not None and (planner is not None or workers is not None):
         raise OptionError("a plan already says its planner and its workers.\n  Give run() either the plan, or those.")
+    if engine.connected() is None:
+        engine.ahead(_number(workers) if plan is None else None)
     if plan is None:
         plan = make_plan(graph, workers, planner, figures=bool(OBSERVERS), thorough=planner is not None)
     elif scale is not None:
@@ -75,6 +77,11 @@ def begin(
         cancel(dag, run)
         raise cancelled(dag, run) from None
     return run
+
+
+def _number(workers: int | Cluster | None) -> int | None:
+    """How many equal workers are wanted; None for a cluster. Raises OptionError."""
+    return engine.worker_count(workers) if workers is None or isinstance(workers, int) else None
 
 
 def _acted(graph: TaskGraph, scale: float) -> TaskGraph:

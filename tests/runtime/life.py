@@ -144,6 +144,23 @@ def little_supervisor(directory: RuntimeDir, **environ: str) -> Iterator[subproc
         process.wait(20)
 
 
+def killed_kernel(directory: RuntimeDir, program: str) -> str:
+    """Start a kernel that says one line, kill it as it waits, and return the line. Its supervisor soon finds nobody."""
+    environ = {"DAGNB_RUNTIME_DIR": str(directory.path), "DAGNB_IDLE_TIMEOUT": "0.5", "PYTHONPATH": ROOT}
+    kernel = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ | environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert kernel.stdout is not None
+    said = kernel.stdout.readline().strip().decode()
+    os.killpg(kernel.pid, signal.SIGKILL)
+    kernel.communicate()
+    return said
+
+
 @contextmanager
 def wire_to(directory: RuntimeDir) -> Iterator[Wire]:
     """A connection to the Redis of a directory."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import Run, prewarmed, start
 from dagnb.trace.events import RecordKind
 from tests.runtime import dags
-from tests.runtime.life import private_directory, processes, settings, until
+from tests.runtime.life import killed_kernel, private_directory, processes, settings, until
 from tests.runtime.naps import meet, nap
 
 #: Longer than a start, shorter than patience.
@@ -221,18 +219,7 @@ sys.stdin.read()
 def test_the_death_of_the_kernel_does_not_stop_it():
     """Workers come and go without it; then everything ends and nothing is left."""
     with private_directory() as directory:
-        environ = {"DAGNB_RUNTIME_DIR": str(directory.path), "DAGNB_IDLE_TIMEOUT": "0.5", "PYTHONPATH": "."}
-        kernel = subprocess.Popen(
-            [sys.executable, "-c", KERNEL],
-            env=os.environ | environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert kernel.stdout is not None
-        run = kernel.stdout.readline().strip().decode()
-        os.killpg(kernel.pid, signal.SIGKILL)
-        kernel.communicate()
+        run = killed_kernel(directory, KERNEL)
         other = LocalPool.connect(settings(directory))
         wire = other.wire()
         until(lambda: wire.call("HGET", f"dagnb:{{{run}}}:meta", "state") == b"done", 20)

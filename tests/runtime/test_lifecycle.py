@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
@@ -14,7 +12,7 @@ import pytest
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import Run, start
 from tests.runtime import dags
-from tests.runtime.life import private_directory, processes, settings, until
+from tests.runtime.life import killed_kernel, private_directory, processes, settings, until
 
 pytestmark = pytest.mark.chaos
 
@@ -94,18 +92,7 @@ sys.stdin.read()
 def test_everything_ends_after_the_last_run_of_a_kernel_that_is_gone():
     """The kernel is killed; the run ends by itself, and then workers, Redis and supervisor do, and nothing is left."""
     with private_directory() as directory:
-        environ = {"DAGNB_RUNTIME_DIR": str(directory.path), "DAGNB_IDLE_TIMEOUT": "0.5", "PYTHONPATH": "."}
-        kernel = subprocess.Popen(
-            [sys.executable, "-c", KERNEL],
-            env=os.environ | environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert kernel.stdout is not None
-        kernel.stdout.readline()
-        os.killpg(kernel.pid, signal.SIGKILL)
-        kernel.communicate()
+        killed_kernel(directory, KERNEL)
         supervisor = psutil.Process(LocalPool.connect(settings(directory)).status().pid)
         until(lambda: not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE, 30)
         assert list(directory.path.iterdir()) == []

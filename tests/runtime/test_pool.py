@@ -14,10 +14,12 @@ import pytest
 
 from dagnb import errors
 from dagnb.errors import DagnbError, OptionError, RuntimeDirError, StoreUnreachableError, StoreVersionError
+from dagnb.graph.graph import TaskRef
 from dagnb.runtime.context import Context
 from dagnb.runtime.doctor import doctor
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.server import find_binary, launch, wait_ready
+from tests.runtime.dags import Sketch, run
 from tests.runtime.life import private_directory, processes, settings, until, wire_to
 
 
@@ -92,11 +94,18 @@ def test_a_worker_runs_in_the_context_of_the_kernel(pool, monkeypatch, tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     slot = pool.ensure(1)[0]
     worker = psutil.Process(pool.status().workers[slot].pid)
-    environ = worker.environ()
     assert worker.cwd() == str(tmp_path)
-    assert (environ["COLOUR"], environ["MPLBACKEND"], environ["OMP_NUM_THREADS"]) == ("blue", "agg", "1")
-    assert environ["DAGNB_SYS_PATH"].split("\n") == sys.path
     assert pool.status().workers[slot].state == "up"
+    sketch = Sketch()
+    sketch(look_around)
+    environ, path, cwd = run(sketch.graph(), pool, workers=1).result(TaskRef(0))
+    assert (environ["COLOUR"], environ["MPLBACKEND"], environ["OMP_NUM_THREADS"]) == ("blue", "agg", "1")
+    assert not [name for name in environ if name.startswith("DAGNB_") and name not in os.environ]
+    assert (path, cwd) == (sys.path, str(tmp_path))
+
+
+def look_around():
+    return dict(os.environ), list(sys.path), str(Path.cwd())
 
 
 def test_a_context_survives_its_way_and_noise_does_not_change_it(monkeypatch):

@@ -9,6 +9,7 @@ from dagnb.graph.graph import TaskRef
 from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
 from dagnb.planning.plan import Plan
+from dagnb.runtime import store
 from dagnb.runtime.run import start
 from tests.runtime.dags import Sketch
 from tests.runtime.life import until
@@ -40,7 +41,7 @@ def test_a_worker_whose_word_was_lost_joins_a_run_beside_one_that_has_nothing_fo
     busy = start(older, named(older, [0]), pool)
     try:
         until(lambda: busy.hub.store._call("SISMEMBER", f"dagnb:{{{busy.id}}}:idle", busy.slots[1]))
-        monkeypatch.setattr("dagnb.runtime.store.inbox", lambda slot: f"dagnb:lost:{slot}")
+        monkeypatch.setattr(store, "_CALL", store._CALL.replace("inbox:", "lost:"))
         younger = of_naps(0.0)
         done = start(younger, named(younger, [1]), pool).wait(5)
         assert (done.state, busy.state) == ("done", "running")

@@ -1,0 +1,138 @@
+"""The connection of one run: it carries the submission, and what is asked for its end is asked at the same time.
+
+Redis answers what stands behind a blocking command when that returns. So one piece says all of it: the transaction,
+wait for the end, how was it, the small values that were kept. The kernel sends once, and the last answer wakes it up
+with the values in hand.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from select import select
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+
+from dagnb.errors import StoreError
+
+from .keys import run_prefix
+from .wire import LOST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .hub import Hub
+    from .wire import Wire, Word
+
+#: Kept values that come with the end: each may have 64 kB, and nobody may want them.
+FEW = 4
+#: Seconds that Redis waits for the end before it answers that the run goes on.
+TURN = 1.0
+#: Seconds of the shortest wait: Redis 6.2 cuts what is below a millisecond to 0, and that means for ever.
+SHORTEST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a run stands: `ended` in seconds of the monotonic clock, None while it goes on; kept values, sealed."""
+
+    state: str
+    ended: float | None
+    reason: str
+    kept: dict[int, bytes]
+
+
+class Line:
+    """Asks for the end of a run, on a connection that it borrows while an answer is awaited."""
+
+    def __init__(self, hub: Hub, run: str, kept: frozenset[int]) -> None:
+        self.hub, self.run = hub, run
+        self.wanted = sorted(kept) if 0 < len(kept) <= FEW else []
+        self._wire: Wire | None = None  # has been asked, and has not answered
+
+    def submit(self, commands: list[tuple[Word, ...]], further: Sequence[tuple[Word, ...]] = ()) -> None:
+        """Send a transaction once, what follows it, and the question for the end. Raises StoreError when it is refused.
+
+        After a lost connection the store is asked whether it has the run: a transaction that is applied twice would put
+        its tasks twice into the queues.
+        """
+        while True:
+            wire = self.hub.borrow()
+            question = self._question(TURN)
+            try:
+                wire.send([*commands, *further, *question])
+                self._accepted(wire, len(commands), len(further))
+            except LOST:
+                wire.close()
+                if self._known():
+                    return
+            except BaseException:
+                wire.close()
+                raise
+            else:
+                self._wire = wire
+                return
+
+    def _accepted(self, wire: Wire, commands: int, further: int) -> None:
+        """Read the answers to a transaction, and to what followed it."""
+        refused = None
+        for _ in range(commands):
+            try:
+                wire.read()
+            except hiredis.ReplyError as error:
+                refused = refused or error
+        if refused is not None:
+            msg = f"Redis refused: {refused}\n  `%dag doctor` tells more."
+            raise StoreError(msg) from refused
+        for _ in range(further):
+            with suppress(hiredis.ReplyError):  # nothing that the run needs
+                wire.read()
+
+    def _known(self) -> bool:
+        wire = self.hub.borrow()
+        found = bool(wire.call("EXISTS", run_prefix(self.run) + "meta"))
+        self.hub.give_back(wire)
+        return found
+
+    def _question(self, patience: float) -> list[tuple[Word, ...]]:
+        prefix = run_prefix(self.run)
+        fin = prefix + "fin"
+        words: list[tuple[Word, ...]] = [
+            ("BLMOVE", fin, fin, "LEFT", "RIGHT", max(patience, SHORTEST)),  # turns the list: every waiter gets it
+            ("HMGET", prefix + "meta", "state", "ended", "reason"),
+        ]
+        if self.wanted:
+            words.append(("HMGET", prefix + "keep", *self.wanted))
+        return words
+
+    def hear(self, patience: float) -> Told | None:
+        """How the run stands when it has ended, after `patience` seconds, or earlier; None when nobody could say.
+
+        An interrupt in the middle throws the connection away.
+        """
+        wire, self._wire = self._wire, None
+        try:
+            if wire is None:
+                wire = self.hub.borrow()
+                wire.send(self._question(min(patience, TURN)))
+            if not wire.waits() and not select([wire.socket], [], [], patience)[0]:
+                self._wire = wire  # its answer is still to come
+                return None
+            answers = [wire.read() for _ in range(3 if self.wanted else 2)]
+        except (*LOST, hiredis.ReplyError):
+            wire.close() if wire is not None else None
+            return None
+        except BaseException:
+            wire.close() if wire is not None else None
+            raise
+        self.hub.give_back(wire)
+        return self._told(answers)
+
+    def _told(self, answers: list[Any]) -> Told | None:
+        state, ended, reason = answers[1]
+        if state is None:
+            return None
+        values = answers[2] if self.wanted else []
+        kept = {task: data for task, data in zip(self.wanted, values, strict=True) if data is not None}
+        return Told(state.decode(), None if ended is None else int(ended) * 1e-9, (reason or b"").decode(), kept)
