@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnb.errors import PlanError
+from dagnb.planning.listing import transfers
 from dagnb.planning.placement import occupied, preloads
 from dagnb.planning.plan import Plan
 from dagnb.planning.planner import find_planner
@@ -109,7 +110,7 @@ def _weighed(graph: TaskGraph, cluster: Cluster, estimates: Estimates, base: Pla
     """The cheapest of all trials that end in time, and how many there were."""
     run = forecast(graph, base, cluster, estimates)
     best, cost, tried = base, run.gb_seconds, 1
-    transfer = cluster.latency + estimates.size / cluster.bandwidth
+    transfer = transfers(cluster, estimates, published=False)
     by_size = {(w.speed, w.memory): occupied(w, cluster, estimates) for w in cluster.workers}
     lengths = [by_size[w.speed, w.memory] for w in cluster.workers]
     method = Downgrade(graph, cluster, lengths, transfer, base, run.timeline)

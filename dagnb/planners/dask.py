@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from dagnb.planning.listing import transfers
 from dagnb.planning.placement import preloads
 from dagnb.planning.plan import Plan
 from dagnb.planning.policy import NONE, Policy
@@ -92,7 +93,7 @@ class Dask:
         chance = np.random.default_rng((self.seed, draw))
         policy = DaskPolicy(graph, cluster, estimates, order, chance, self.saturation, stealing=self.stealing)
         engine = play(graph, policy, cluster, estimates)
-        transfer = cluster.latency + estimates.size / cluster.bandwidth
+        transfer = transfers(cluster, estimates, published=False)
         facts = {
             "saturation": self.saturation,
             "stealing": self.stealing,

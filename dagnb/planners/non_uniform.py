@@ -22,7 +22,7 @@ from dagnb.planning.assignment import Assignments
 from dagnb.planning.simulator import forecast, in_units_of
 from dagnb.trace.critical import critical_chain
 
-from .optimise import Search, Sla
+from .optimise import Optimising, Search
 from .sizes import sizes
 from .uniform import breadth_first
 
@@ -34,19 +34,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class NonUniform:
-    """Every optimisation can be switched; `keep_local` is simulated only, workers do not delay outputs by plan yet.
+class NonUniform(Optimising):
+    """Beside the optimisations it has one option.
 
     tolerance    the part by which the makespan may grow over that of the best configuration
-    sla          the makespan that counts: "average", or a part of all runs such as 0.9
     """
 
     tolerance: float = 0.05
-    sla: Sla = "average"
-    preload: bool = True
-    keep_local: bool = False
-    prewarm: bool = True
-    duplicate: bool = True
 
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """Assign, downgrade, optimise."""
@@ -54,10 +48,7 @@ class NonUniform:
         classes = sizes(cluster, estimates)
         search = Search(graph, cluster, estimates, breadth_first(graph, cluster, estimates, classes[0]), self.sla)
         moved = self._downgrade(search, classes) if len(classes) > 1 and len(graph) else 0
-        wanted = {name: getattr(self, name) for name in ("preload", "keep_local", "prewarm", "duplicate")}
-        search.optimise(wanted)
-        facts = {"tolerance": self.tolerance, "sla": self.sla, **wanted, "downgraded": moved, **search.facts()}
-        return replace(search.best, planner="non_uniform", parameters=facts, evaluations=search.evaluations)
+        return self.finished(search, "non_uniform", downgraded=moved)
 
     def _downgrade(self, search: Search, classes: list[list[int]]) -> int:
         """Move workers off the critical path to lower sizes; returns how many moves were kept."""

@@ -9,13 +9,14 @@ duplicate     short tasks whose output takes longer to move than to make run whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from dagnb.planning.assignment import Annotations, Assignments
 from dagnb.planning.interval import at_service_level
+from dagnb.planning.listing import transfers
 from dagnb.planning.placement import occupied, preloads
 from dagnb.planning.simulator import forecast
 
@@ -34,6 +35,28 @@ BUDGET = 250_000
 TRIED = 12
 #: A makespan counts as shorter from this part on.
 LESS = 1e-6
+
+
+@dataclass(frozen=True)
+class Optimising:
+    """What planners that optimise have in common: their options, and how a plan of theirs is finished.
+
+    Every optimisation can be switched; `keep_local` is simulated only, workers do not delay outputs by plan yet.
+
+    sla    the makespan that counts: "average", or a part of all runs such as 0.9
+    """
+
+    sla: Sla = "average"
+    preload: bool = True
+    keep_local: bool = False
+    prewarm: bool = True
+    duplicate: bool = True
+
+    def finished(self, search: Search, planner: str, **facts: Any) -> Plan:
+        """The plan of this search with all optimisations that help; `facts` go among its parameters."""
+        search.optimise({name: getattr(self, name) for name in ("preload", "keep_local", "prewarm", "duplicate")})
+        facts = {**asdict(self), **facts, **search.facts()}
+        return replace(search.best, planner=planner, parameters=facts, evaluations=search.evaluations)
 
 
 @dataclass
@@ -87,7 +110,7 @@ class Search:
 
     def optimise(self, wanted: Mapping[str, bool]) -> None:
         """All that is wanted, in the order of the module's list."""
-        transfer = self.cluster.latency + self.estimates.size / self.cluster.bandwidth
+        transfer = transfers(self.cluster, self.estimates, published=False)
         if wanted.get("preload", True) and transfer.any():
             self.try_notes("preload", preloads(self.graph, self.best.columns.worker.tolist(), transfer))
         if wanted.get("keep_local", True) and self.cluster.publish < float("inf"):

@@ -7,14 +7,14 @@ of one size are used: the size whose plan is shortest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dagnb.planning.plan import Plan
 from dagnb.planning.simulator import in_units_of
 
 from .breadth import Breadth
-from .optimise import Search, Sla
+from .optimise import Optimising, Search
 from .sizes import sizes
 
 if TYPE_CHECKING:
@@ -24,17 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Uniform:
-    """Every optimisation can be switched; `keep_local` is simulated only, workers do not delay outputs by plan yet.
-
-    sla    the makespan that counts: "average", or a part of all runs such as 0.9
-    """
-
-    sla: Sla = "average"
-    preload: bool = True
-    keep_local: bool = False
-    prewarm: bool = True
-    duplicate: bool = True
+class Uniform(Optimising):
+    """Its options are those of the optimisations."""
 
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """A plan for each size of workers; the shortest is optimised."""
@@ -45,10 +36,7 @@ class Uniform:
         ]
         search = min(tried, key=lambda s: s.time)
         search.evaluations = len(tried)
-        wanted = {name: getattr(self, name) for name in ("preload", "keep_local", "prewarm", "duplicate")}
-        search.optimise(wanted)
-        facts = {"sla": self.sla, **wanted, **search.facts()}
-        return replace(search.best, planner="uniform", parameters=facts, evaluations=search.evaluations)
+        return self.finished(search, "uniform")
 
 
 def breadth_first(graph: TaskGraph, cluster: Cluster, estimates: Estimates, members: list[int]) -> Plan:

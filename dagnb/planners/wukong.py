@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dagnb.planning.listing import transfers
 from dagnb.planning.plan import Annotations, Plan
 from dagnb.planning.simulator import in_units_of
 
@@ -61,6 +62,7 @@ class Wukong:
     def _groups(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, big: list[bool]) -> dict[int, int]:
         """Task → number of its group, which is the first task of it."""
         size, length = estimates.size.tolist(), estimates.mean.tolist()
+        moving: list[float] = transfers(cluster, estimates, published=False).tolist()
         group: dict[int, int] = {}
         backlog = [0.0] * len(graph)  # seconds of children that stay with each task
         for task in range(len(graph)):  # tasks are in topological order
@@ -68,8 +70,7 @@ class Wukong:
             if not large:
                 continue
             parent = max(large, key=size.__getitem__)
-            moving = cluster.latency + size[parent] / cluster.bandwidth
-            if len(graph.dependencies(task)) == 1 and backlog[parent] > moving:
+            if len(graph.dependencies(task)) == 1 and backlog[parent] > moving[parent]:
                 continue  # a fan-out whose turn here comes later than the output would reach somebody else
             backlog[parent] += length[task] + cluster.overhead
             group[task] = group.setdefault(parent, parent)

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-def transfers(cluster: Cluster, estimates: Estimates) -> Floats:
-    """[n] seconds until the output of each task is on another worker."""
-    seconds: Floats = cluster.latency + estimates.size * (1 / cluster.bandwidth + 1 / cluster.publish)
+def transfers(cluster: Cluster, estimates: Estimates, *, published: bool = True) -> Floats:
+    """[n] seconds until the output of each task is on another worker.
+
+    published    from its end, the writing to the store included; else the way alone, of what has been written
+    """
+    written = 1 / cluster.publish if published else 0.0
+    seconds: Floats = cluster.latency + estimates.size * (1 / cluster.bandwidth + written)
     return seconds
 
 

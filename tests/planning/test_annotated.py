@@ -8,41 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagnb.graph.graph import TaskGraph
-from dagnb.planning.cluster import Cluster, WorkerId, WorkerSpec
+from dagnb.planning.cluster import Cluster, WorkerSpec
 from dagnb.planning.estimator import Estimates
 from dagnb.planning.plan import Annotations, Assignment, Plan
 from dagnb.planning.simulator import complete, forecast, simulate
 from dagnb.testing import check_schedule, scattered
 from dagnb.trace.events import CopyFinished, OutputPreloaded
 from dagnb.trace.timeline import Timeline
+from tests.planning.runs import W, planned, rows, run
 
-W = [WorkerId(f"w{i}") for i in range(4)]
 MB = 1e6
-
-
-def planned(*workers, **notes):
-    """Workers by task, None for anybody, in the order of the numbers; `t1={…}` are annotations of task 1."""
-    return Plan(
-        tuple(
-            Assignment(None if w is None else W[w], i, 0.0, Annotations(**notes[f"t{i}"]) if f"t{i}" in notes else None)
-            for i, w in enumerate(workers)
-        )
-    )
-
-
-def run(deps, plan, cluster, durations, sizes=None):
-    graph = TaskGraph.build("g", deps)
-    estimates = Estimates.of(np.array(durations, float), None if sizes is None else np.array(sizes, float))
-    found = forecast(graph, plan, cluster, estimates)
-    check_schedule(graph, plan, cluster, estimates, found.timeline)
-    folded = Timeline.of(len(graph), simulate(graph, plan, cluster, estimates))
-    assert folded.same_as(found.timeline)
-    return found
-
-
-def rows(found):
-    return [(row.worker, row.start, row.end) for row in map(found.timeline.__getitem__, range(len(found.timeline)))]
-
 
 # --- durations by worker --------------------------------------------------------------------------------------------
 

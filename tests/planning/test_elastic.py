@@ -6,53 +6,21 @@ import numpy as np
 import pytest
 
 from dagnb.graph.graph import TaskGraph
-from dagnb.planning.cluster import Cluster, WorkerId, WorkerSpec
-from dagnb.planning.engine import NONE, Policy
-from dagnb.planning.estimator import Estimates, estimate
-from dagnb.planning.plan import Annotations, Assignment, Plan
+from dagnb.planning.cluster import Cluster, WorkerSpec
+from dagnb.planning.estimator import estimate
 from dagnb.planning.simulator import forecast, simulate
-from dagnb.testing import check_schedule
 from dagnb.trace.events import RecordKind, WorkerStarted
-from dagnb.trace.timeline import Timeline
-
-W = [WorkerId(f"w{i}") for i in range(4)]
+from tests.planning.runs import Queue, W, planned, rows, run
 
 
 def elastic(workers=2, **facts):
     return Cluster.local(workers, elastic=True, **{"startup": 1.0, "keep_alive": 2.0, "warm": 0.25} | facts)
 
 
-def planned(*workers, priority=None, **notes):
-    return Plan(
-        tuple(
-            Assignment(
-                None if w is None else W[w],
-                i,
-                float(priority[i]) if priority else 0.0,
-                Annotations(**notes[f"t{i}"]) if f"t{i}" in notes else None,
-            )
-            for i, w in enumerate(workers)
-        )
-    )
-
-
-def run(deps, plan, cluster, durations, sizes=None):
-    graph = TaskGraph.build("g", deps)
-    estimates = Estimates.of(np.array(durations, float), None if sizes is None else np.array(sizes, float))
-    found = forecast(graph, plan, cluster, estimates)
-    check_schedule(graph, plan, cluster, estimates, found.timeline)
-    assert Timeline.of(len(graph), simulate(graph, plan, cluster, estimates)).same_as(found.timeline)
-    return found
-
-
 def starts(found):
     """(worker, launched, ready, cold) in order of time."""
     begun = found.timeline.asides[found.timeline.asides["kind"] == RecordKind.BEGUN]
     return [(int(a["worker"]), float(a["start"]), float(a["at"]), bool(a["attempt"])) for a in begun]
-
-
-def rows(found):
-    return [(row.worker, row.start, row.end) for row in map(found.timeline.__getitem__, range(len(found.timeline)))]
 
 
 def test_a_worker_is_launched_when_the_first_task_that_names_it_is_ready():
@@ -148,23 +116,6 @@ def test_the_events_tell_of_every_start():
 def test_where_seconds_are_unknown_starting_costs_nothing():
     graph = TaskGraph.build("g", [[], [0]])
     assert forecast(graph, planned(0, 1), elastic(), estimate(graph)).makespan == 2.0
-
-
-class Queue(Policy):
-    """An online policy that knows nothing of workers that come and go."""
-
-    def __init__(self):
-        self.ready = []
-
-    def on_ready(self, task, worker):
-        self.ready.append(task)
-        return NONE
-
-    def on_idle(self, worker):
-        return self.ready.pop(0) if self.ready else NONE
-
-    def spare(self):
-        return bool(self.ready)
 
 
 def test_workers_are_launched_for_any_policy():
