@@ -23,7 +23,7 @@ run      dag                 string  the packed graph, sealed              (gone
          skip, left          set, string  tasks skipped; tasks not finished  (gone)
          meta                hash    state, submitted, ended, slots, base, width, stays, about
          plan                string  the plan that is obeyed, as JSON
-         keep                hash    task → kept value, sealed
+         keep                hash    task → kept value, sealed; small ones: task → name, name → several, sealed
          k<task>.<epoch>:<i> string  chunks of a large kept value; listed in loose until committed
          err, log            hash    task → failure, output, as JSON
          ev                  stream  packed batches of events (`dagnb.trace.records`)

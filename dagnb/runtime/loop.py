@@ -19,7 +19,7 @@ from .copies import Copies
 from .execute import failure
 from .groups import Groups
 from .marks import NONE
-from .outbox import ELSEWHERE, LONG, SYNC, Outbox
+from .outbox import COMMIT, ELSEWHERE, GIVEN, GRAIN, LONG, SYNC, Outbox
 from .preload import Preloader
 from .serialize import ATOMS, unseal
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 #: Mean ns per task from which each is reported before the next is begun, and one is fetched ahead.
 MEDIUM = SYNC // 20
+#: Tasks elsewhere that wait for what is done here, from which another worker may soon be in want of them.
+FEW = 8
+#: ns since the last commit up to which a slow task that nobody waits for begins without a word.
+QUIET = COMMIT // 2
 #: What is known of a function's duration: below SYNC; the same, but its last call was not; nothing yet; above SYNC; so
 #: long that nothing should wait behind it. From UNKNOWN on it is announced before it runs.
 SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
@@ -66,6 +70,8 @@ class Loop:
         self.total, self.ran = 1, 0  # ns at work, tasks: their mean steers the grain
         self.guess = desk.guess(compiled.hashes)  # mean duration expected before anything ran, ns; 0 unknown
         self.idle, self.active, self.pending, self.finished = 0, 0, False, False
+        self.pause = SYNC  # ns of work to the next sync: longer while nobody is idle
+        self.in_vain = False  # whether the last answer had nothing although something was wanted
         self.outbox = Outbox(self)
         found = compiled.annotated
         self.annotated = "-" if found.copies or found.groups else ""  # what `sync` is told
@@ -95,7 +101,7 @@ class Loop:
                 if self.absorb():
                     break
                 dry = False
-                if self.ready and (self.total > MEDIUM * self.ran or tick - self.synced <= SYNC):
+                if self.ready and (self.total > MEDIUM * self.ran or tick - self.synced <= self.pause):
                     self.mark = now()
                     continue
                 tick = now()
@@ -108,7 +114,7 @@ class Loop:
                 break
             if self.ready:
                 dry = False
-            elif self.outbox.done and not dry:
+            elif (self.outbox.done and not dry) or self.outbox.skipped:
                 dry = True  # ask once more, with a commit: a worker commits everything before it blocks
             else:
                 dry = False
@@ -143,20 +149,25 @@ class Loop:
         have, need, dirty, done, short = self.have, self.need, outbox.dirty, outbox.done, outbox.short
         noise, plain, copied = self.desk.noise, PLAIN, len(graph.hashes)
         ran, total, end = self.ran, self.total, now()
+        pause = self.pause
         while ready:
             task = by_rank[ready[0]] if by_rank else ready[0]
             function = function_of[task]
-            talks = pace[function] > FAST and outbox.announced != task
+            talks = (
+                pace[function] > FAST
+                and outbox.announced != task
+                and not (pace[function] == SLOW and len(ready) == 1 and self._quiet(end))
+            )
             if talks or (
                 ran
                 and pace[function] <= FAST
                 and total > MEDIUM * ran
-                and (len(ready) == 1 or end - self.synced > SYNC)
+                and (end - self.synced > pause or (len(ready) == 1 and not self._quiet(end)))
             ):
                 self.ran, self.total = ran, total
                 if self._announce(task) if talks else self._report():
                     return True
-                end, total = now(), self.total
+                end, total, pause = now(), self.total, self.pause
                 if talks or not ready:
                     continue  # the answer may have brought something more urgent
                 task = by_rank[ready[0]] if by_rank else ready[0]
@@ -217,7 +228,7 @@ class Loop:
                     dirty.add(child)
             ran += 1
             total += end - start
-            if end - self.mark > SYNC and (end - start < SYNC or not ready):
+            if end - self.mark > pause and (end - start < SYNC or not ready):
                 break
         self.ran, self.total = ran, total
         mark[0] = NONE
@@ -235,6 +246,15 @@ class Loop:
         else:
             pace[function] = SLOW
 
+    def _quiet(self, tick: int) -> bool:
+        """Whether a sync before the only ready task would do nobody good: nobody waits, and nothing is to be had.
+
+        So it is in a chain. The most that a death can cost stays below COMMIT.
+        """
+        if self.pending or self.outbox.dirty or not self.in_vain or self.awaited > 0 or self.graph.single:
+            return False
+        return tick - self.outbox.reported < QUIET
+
     def _announce(self, task: int) -> bool:
         """Before a task that is long or was never seen: commit, say that it begins, give away what would wait."""
         if self.copies is not None and task in self.copies.of:
@@ -242,9 +262,17 @@ class Loop:
         if self.pending and self.absorb():
             return True
         graph, ready = self.graph, self.ready
+        slow = self.pace[graph.function_of[task]] == SLOW
+        if slow and len(ready) == 1 and self._quiet(now()):
+            return False
+        count = 0
+        while not slow and len(ready) > GIVEN and len(ready) != count:  # more than one request can give away
+            count = len(ready)
+            self.outbox.flush(self.lap(), clear=True)
+            if self.absorb():
+                return True
         if (graph.by_rank[ready[0]] if graph.by_rank else ready[0]) == task:
             self.outbox.announced = task
-            slow = self.pace[graph.function_of[task]] == SLOW
             self.outbox.flush(self.lap(), begins=task, prefetch=slow and len(ready) == 1, clear=not slow)
             if self.awaited > 0:  # what became ready elsewhere, and is named for this worker, may come first
                 return self.absorb()
@@ -254,8 +282,11 @@ class Loop:
         """Tasks of medium length: report the last and fetch one ahead; the answer is read after the next."""
         if self.pending and self.absorb():
             return True
-        if self.outbox.done or len(self.ready) == 1:
-            self.outbox.flush(self.lap(), prefetch=len(self.ready) == 1)
+        last = len(self.ready) == 1
+        if last and self._quiet(now()) and now() - self.synced <= self.pause:
+            return False
+        if self.outbox.done or last:
+            self.outbox.flush(self.lap(), prefetch=last)
         return False
 
     def _routed(self, route: list[int], position: int) -> None:
@@ -384,6 +415,8 @@ class Loop:
         head, _, names = line.partition(b"|")
         first, count, idle, finished, active, ids = head.split(b" ", 5)
         self.idle, self.active = int(idle), int(active)
+        self.in_vain = self.outbox.wanted and count == b"0" and not ids
+        self.pause = SYNC if self.idle or len(self.outbox.dirty) > FEW else min(2 * self.pause, GRAIN)
         if finished == b"1":
             self.finished = True
             return True

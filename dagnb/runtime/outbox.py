@@ -12,14 +12,21 @@ from dagnb.trace.records import PROVISIONAL, Record, RecordKind, pack_batch
 
 from .marks import NONE
 from .serialize import ATOMS, dumps, seal
-from .values import BLOB, GONE, INLINE, SMALL, Encoded, Remote, encode, pack_blob
+from .values import BLOB, GONE, INLINE, SMALL, Encoded, Remote, encode, pack_blob, size_of
 
 if TYPE_CHECKING:
     from .loop import Loop
     from .wire import Word
 
-#: ns of work between two syncs of a worker with short tasks; a longer task is announced before it runs.
+#: ns of work between two syncs of a worker with short tasks while others want work or wait; a longer task is announced
+#: before it runs.
 SYNC = 2_000_000
+#: The same while nobody does, and ns of work that are claimed at once where there is plenty: a sync costs 0.2–0.5 ms.
+GRAIN = 4 * SYNC
+#: Tasks that one sync gives away at most, and followers of failed tasks that it reports: Redis serves nobody meanwhile.
+GIVEN = 4_000
+#: Small kept values that share a signature: a reader fetches all of them for one.
+SHARED = 256
 #: ns after which finished work is committed in any case: the most that a death can cost.
 COMMIT = 100_000_000
 #: ns of work in the queue from which half of it is given to a worker that is idle.
@@ -45,11 +52,14 @@ class Outbox:
         self.records: list[Record] = []
         self.short: list[int] = []  # end, start, task of what needs no longer record
         self.notes: list[tuple[str, int, str]] = []
-        self.kept: list[tuple[int, bytes]] = []
+        self.kept: list[tuple[Word, Word]] = []
+        self.plain: dict[int, Any] = {}  # kept values that never change: signed together when they leave
         self.skipped: list[int] = []
         self.payloads: list[str] = []
         self.notices: list[str] = []  # payloads that some slot wants early
         self.announced = -1
+        self.wanted = False  # whether the last request asked for work
+        self.paced = 0  # the mean duration that Redis was told last
         self.reported = now()
         self.flying: list[int] = []  # frontier of the commit that is not acknowledged
         self.stale = False  # Redis lists copies as owned here that were dropped
@@ -65,6 +75,9 @@ class Outbox:
 
     def keep(self, task: int, value: Any) -> None:
         """A value that outlives the run, encoded before anybody could change it."""
+        if type(value) in ATOMS and size_of(value) <= 64:
+            self.plain[task] = value
+            return
         desk, run = self.loop.desk, self.loop.run_id
         began = now()
         data = dumps(value)
@@ -77,10 +90,21 @@ class Outbox:
             content = b"V" + data
         self.kept.append((task, seal(desk.secret, f"keep:{run}:{task}".encode(), content)))
 
+    def _keep_plain(self) -> None:
+        """Small kept values go under one signature, and by its name under each of their tasks (`Store.kept`)."""
+        desk, run = self.loop.desk, self.loop.run_id
+        items = list(self.plain.items())
+        for i in range(0, len(items), SHARED):
+            group = dict(items[i : i + SHARED])
+            name = f"@{desk.talk.epoch:x}.{desk.talk.number + 1}.{i // SHARED}"
+            self.kept.append((name, seal(desk.secret, f"keep:{run}:{name}".encode(), dumps(group))))
+            self.kept += [(task, name) for task in group]
+        self.plain.clear()
+
     # ---- decide -----------------------------------------------------------------------------------------------------
     def _commits(self, tick: int, mean: float, *, must: bool) -> bool:
         loop = self.loop
-        if not self.done:
+        if not self.done and not self.skipped:
             return False
         if must or tick - self.reported > COMMIT or mean > SYNC or loop.graph.single:
             return True
@@ -94,7 +118,7 @@ class Outbox:
         loop = self.loop
         if loop.graph.single:
             return 0 if loop.ready else 1
-        some = max(1, int(SYNC / mean))
+        some = max(1, int(GRAIN / mean))
         if prefetch:
             return -some if mean < LONG else 0
         if begins:
@@ -103,12 +127,17 @@ class Outbox:
             return 0
         return some if loop.ran or loop.guess else 1
 
-    def _pace(self, mean: float) -> int:
+    def _pace(self, mean: float) -> Word:
         """Mean duration as the script wants it: negative while it is only expected, 0 where it shall not matter."""
         loop = self.loop
         if loop.graph.single:
             return 0
-        return int(mean) if loop.ran else -loop.guess
+        if not loop.ran:
+            return -loop.guess
+        if 4 * abs(mean - self.paced) < self.paced:
+            return f"{self.paced}="  # hardly another than last time
+        self.paced = int(mean)
+        return self.paced
 
     # ---- send -------------------------------------------------------------------------------------------------------
     def flush(
@@ -146,9 +175,11 @@ class Outbox:
             places = self._decrements(tail)
             where, blobs = self._values(bool(decrements or loop.ready or surplus))
         tail += surplus + where + blobs
+        if commit and self.plain:
+            self._keep_plain()
         notes = self.notes if commit else []
         kept = self.kept if commit else []
-        skipped = self.skipped if commit else []
+        skipped = (self.skipped if copy is not None else self.skipped[:GIVEN]) if commit else []
         payloads = self.payloads if commit else []  # whoever names a payload makes it count
         for entry in (*kept, *notes):
             tail += entry
@@ -166,6 +197,7 @@ class Outbox:
         told = self.records or self.short or commit
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
         wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
+        self.wanted = bool(wants)
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
             *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
@@ -177,8 +209,9 @@ class Outbox:
             told_now.clear()
         self.records += later
         if commit:
-            for committed in (self.done, self.notes, self.kept, self.skipped, self.payloads):
+            for committed in (self.done, self.notes, self.kept, self.payloads):
                 committed.clear()  # in place: the loop holds on to them
+            del self.skipped[: len(skipped)]
         loop.pending = True
 
     def _surplus(self, mean: float, *, clear: bool) -> list[Word]:
@@ -189,7 +222,7 @@ class Outbox:
             return []
         ready.sort()
         stays = 1 if clear else -(-len(ready) // 2)
-        given = [r for r in ready[stays:] if place is None or place[by_rank[r] if by_rank else r] == -1]
+        given = [r for r in ready[stays:] if place is None or place[by_rank[r] if by_rank else r] == -1][-GIVEN:]
         gone = set(given)
         loop.ready[:] = [r for r in ready if r not in gone]  # sorted, hence a heap
         tasks = [by_rank[r] for r in given] if by_rank else given

@@ -45,17 +45,24 @@ local function add(id)
   end
   shared[#shared + 1] = id
 end
+local function several(packed, from) -- packed u32
+  for p = from, #packed, 4000 do
+    local length = math.min(1000, (#packed + 1 - p) / 4)
+    local ids = { struct.unpack('<' .. string.rep('I4', length), packed, p) }
+    for i = 1, length do add(tostring(ids[i])) end
+  end
+end
 local own = run .. 'own' .. slot
 for _, piece in ipairs(call('LRANGE', own, 0, -1)) do
   local kind = string.sub(piece, 1, 1)
   if kind == 'm' then
     for id in string.gmatch(string.sub(piece, 2), '[^,]+') do add(id) end
   elseif kind == 'p' or kind == 'l' then
-    for p = 2, #piece, 4 do add(tostring((struct.unpack('<I4', piece, p)))) end
+    several(piece, 2)
   else -- a range of free roots, by position: which tasks these are, stands in `roots`
     local first, n = string.match(piece, '(%d+):(%d+)')
     local packed = call('GETRANGE', run .. 'roots', 4 * first, 4 * (first + n) - 1)
-    for p = 1, #packed, 4 do add(tostring((struct.unpack('<I4', packed, p)))) end
+    several(packed, 1)
   end
 end
 flush(shared, run .. 'q')

@@ -8,7 +8,8 @@
 --  6 tasks finished here since the last commit (0: this request commits nothing)
 --  7 own: "" keep, "p" or "l" + packed u32: everything this slot owns and has not run (replaces what is recorded);
 --    "l": the first to run is announced, and nobody knows when this slot is at the others
---  8 packed events   9 mean task duration here, ns (0 unknown, negative: expected)   10 now, ns   11 workers of the run   12 free roots
+--  8 packed events   9 mean task duration here, ns (0 unknown, negative: expected; "1200=": hardly other than told before)
+-- 10 now, ns   11 workers of the run   12 free roots
 -- 13 packed i16 places, one for each decrement ("" when no task has a named worker)
 -- 14 payload keys that this commit refers to, comma separated
 -- 15 decrements     16 surplus ready tasks   17 tasks with a committed value   18 blobs   19 kept values
@@ -28,6 +29,7 @@ local run, dagnb = KEYS[1], KEYS[2]
 local slot, ws = ARGV[1], KEYS[2] .. 'ws'
 local call = redis.call
 local CHUNK = 1000 -- unpack takes fewer than 8,000
+local CLAIM = 500 -- tasks that one request gets from the common queue at most: what each needs has to be looked up
 local WORTH = 3e5 -- ns of work in the queue from which a second worker is called
 
 local function answer(line)
@@ -89,6 +91,7 @@ end
 local want = tonumber(ARGV[5])
 local prefetch = 0
 if want < 0 then prefetch = -want; want = 0 end
+local most = math.min(want, CLAIM)
 local mine, free, woken = {}, {}, {}
 local function seated(id, group) -- whether this slot may have a task of a group: who takes the first gets all
   local seat = call('HGET', run .. 'seat', group)
@@ -124,7 +127,7 @@ function place(id, to)
     if string.sub(way, 1, 1) == 'g' then
       local seat = call('HGET', run .. 'seat', string.sub(way, 2))
       if seat then place(id, tonumber(seat))
-      elseif #mine < want and seated(id, string.sub(way, 2)) then mine[#mine + 1] = id
+      elseif #mine < most and seated(id, string.sub(way, 2)) then mine[#mine + 1] = id
       else free[#free + 1] = id end
     else
       for copy in string.gmatch(string.sub(way, 2), '[^,]+') do
@@ -136,7 +139,7 @@ function place(id, to)
     woken[to] = true
   elseif to >= 0 then
     call('RPUSH', run .. 'q' .. slot, id)
-  elseif #mine < want then mine[#mine + 1] = id
+  elseif #mine < most then mine[#mine + 1] = id
   else free[#free + 1] = id end
 end
 local decrements = tonumber(ARGV[15])
@@ -152,7 +155,6 @@ for i = 0, second and -1 or decrements - 1, CHUNK do
   end
 end
 at = at + decrements * 4
-if decrements > 0 and not second then call('SADD', run .. 'act', 'x') end -- from now on nobody may believe to be alone
 for i = 1, tonumber(ARGV[16]) do free[#free + 1] = ARGV[at + i - 1] end
 at = at + tonumber(ARGV[16])
 for i = 1, #free, CHUNK do call('RPUSH', run .. 'q', unpack(free, i, math.min(i + CHUNK - 1, #free))) end
@@ -170,10 +172,6 @@ for i = 0, skipped - 1, CHUNK do -- several workers may skip the same task: only
   finished = finished + call('SADD', run .. 'skip', unpack(ARGV, at + i, at + math.min(i + CHUNK, skipped) - 1))
 end
 local own = run .. 'own' .. slot
-if #ARGV[7] > 0 then
-  call('DEL', own)
-  if #ARGV[7] > 1 then call('RPUSH', own, ARGV[7]) end
-end
 if second then
   for key in string.gmatch(ARGV[14], '[^,]+') do call('UNLINK', key) end
 else
@@ -183,8 +181,10 @@ else
   for to, notice in string.gmatch(ARGV[24], '(%d+) ([^,]+)') do call('RPUSH', run .. 'pre' .. to, notice) end
 end
 if #events > 0 then call('XADD', run .. 'ev', '*', 'e', events) end
-local mean = tonumber(ARGV[9])
-if mean > 0 then call('SET', run .. 'avg', ARGV[9]) else mean = -mean end
+local mean, told = string.match(ARGV[9], '(-?%d+)(=?)')
+mean = tonumber(mean)
+if mean > 0 and told == '' then call('SET', run .. 'avg', mean) end
+mean = math.abs(mean)
 
 if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end: intermediates vanish with the last commit
   local ending = 'done'
@@ -213,19 +213,23 @@ end
 
 -- claim: first what is named for me, then the queue, then the roots; never more than my share
 local workers, roots = tonumber(ARGV[11]), tonumber(ARGV[12])
-local function backlog() return call('LLEN', run .. 'q') + math.max(0, roots - tonumber(call('GET', run .. 'root') or '0')) end
+local common = run .. 'q'
+local waiting = call('LLEN', common)
+local cursor = roots > 0 and math.min(roots, tonumber(call('GET', run .. 'root') or '0')) or roots
+local function backlog() return waiting + roots - cursor end
 local function pull(queue, limit, share) -- from a queue until there are so many; what may not be had here goes its way
   local got = call('LPOP', queue, math.min(limit - #mine, share))
   while got do
+    if queue == common then waiting = waiting - #got end
     for j = 1, #got do
       if not annotated or admit(got[j]) then mine[#mine + 1] = got[j] end
     end
     got = annotated and #mine < limit and call('LPOP', queue, math.min(limit - #mine, share))
   end
 end
-local named = call('LLEN', run .. 'q' .. slot) -- all of them: nobody else may run them, and the worker knows their order
-if named > 0 then pull(run .. 'q' .. slot, #mine + math.min(named, CHUNK), CHUNK) end
+pull(run .. 'q' .. slot, #mine + CHUNK, CHUNK) -- all of them: nobody else may run them, and the worker knows their order
 if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
+most = math.min(want, #mine + CLAIM)
 -- a handful of tiny tasks is not worth a second worker, as long as one is at it: it owns something that is not committed,
 -- and not behind a task that was announced because it may be long. (Who merely is awake does not count: two that were
 -- woken together would each leave the work to the other, for ever. Who still counts as idle has waited in vain: nobody
@@ -233,7 +237,8 @@ if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) 
 local average = mean
 if average == 0 then average = tonumber(string.match(call('GET', run .. 'avg') or '0', '%d+')) end
 local worth = true
-local waited = want > 0 and call('SREM', run .. 'idle', slot) == 1 and tonumber(ARGV[6]) == 0
+local empty = string.match(state[3] or '', '^%d+ 0 %d+ %d+ %d+ |') -- only such an answer makes a worker idle
+local waited = want > 0 and empty and call('SREM', run .. 'idle', slot) == 1 and tonumber(ARGV[6]) == 0
 if want > 0 and #mine == 0 and average > 0 and not waited and backlog() * average < WORTH then
   for _, other in ipairs(call('SMEMBERS', run .. 'act')) do
     local owned = other ~= slot and call('LINDEX', run .. 'own' .. other, 0)
@@ -242,22 +247,25 @@ if want > 0 and #mine == 0 and average > 0 and not waited and backlog() * averag
 end
 local first, count = 0, 0
 if #mine < want and worth then
-  local waiting = call('LLEN', run .. 'q')
-  if waiting > 0 then
+  if waiting > 0 and #mine < most then
     local share = math.max(1, math.ceil(waiting / workers))
-    pull(run .. 'q', annotated and math.min(want, #mine + share) or want, share)
+    pull(common, annotated and math.min(most, #mine + share) or most, share)
   end
-  if #mine < want and roots > 0 then
-    local cursor = tonumber(call('GET', run .. 'root') or '0')
-    if cursor < roots then
-      first, count = cursor, math.min(want - #mine, math.max(1, math.ceil((roots - cursor) / workers)))
-      call('SET', run .. 'root', cursor + count)
-    end
+  if #mine < want and cursor < roots then
+    first, count = cursor, math.min(want - #mine, math.max(1, math.ceil((roots - cursor) / workers)))
+    cursor = cursor + count
+    call('SET', run .. 'root', cursor)
   end
 end
 local ids = table.concat(mine, ',')
-if #mine > 0 then call('RPUSH', own, 'm' .. ids) end -- granted is owned, until it is committed
-if count > 0 then call('RPUSH', own, 'r' .. first .. ':' .. count) end
+local owned = {} -- granted is owned, until it is committed
+if #ARGV[7] > 0 then
+  call('DEL', own)
+  if #ARGV[7] > 1 then owned[1] = ARGV[7] end
+end
+if #mine > 0 then owned[#owned + 1] = 'm' .. ids end
+if count > 0 then owned[#owned + 1] = 'r' .. first .. ':' .. count end
+if #owned > 0 then call('RPUSH', own, unpack(owned)) end
 
 -- the inputs of what was claimed, as far as they lie in blobs
 local blobs, listed, base, width, number = {}, {}, nil, nil, nil
@@ -271,8 +279,9 @@ local function inputs(id)
   if low == high then return end
   local packed = call('GETRANGE', run .. 'deps', base + width * low, base + width * high - 1)
   for i = 1, #packed, width * CHUNK do
-    local fields = {}
-    for p = i, math.min(i + width * CHUNK, #packed + 1) - 1, width do fields[#fields + 1] = (struct.unpack(number, packed, p)) end
+    local length = math.min(CHUNK, (#packed + 1 - i) / width)
+    local fields = { struct.unpack('<' .. string.rep('I' .. width, length), packed, i) }
+    fields[length + 1] = nil -- where it stopped to read
     local got = call('HMGET', run .. 'loc', unpack(fields))
     for j = 1, #got do
       if got[j] and not listed[got[j]] then
@@ -287,15 +296,19 @@ for j = 1, #mine do
   if id then inputs(id) end -- not for "F7", a task that has failed
 end
 
-if #mine > 0 or count > 0 then call('SADD', run .. 'act', slot) end
-local active = call('SCARD', run .. 'act') + 1 - call('SISMEMBER', run .. 'act', slot)
+local act, mixed = run .. 'act', decrements > 0 and not second
+local granted = #mine > 0 or count > 0
+if mixed then call('SADD', act, 'x', granted and slot or 'x') -- from now on nobody may believe to be alone
+elseif granted then call('SADD', act, slot) end
+local active = call('SCARD', act)
+if not granted then active = active + 1 - call('SISMEMBER', act, slot) end
 for to in pairs(woken) do
   if call('SREM', run .. 'idle', to) == 1 then call('RPUSH', dagnb .. 'inbox:' .. to, 'W') end
 end
 local idle = call('SCARD', run .. 'idle')
-if idle > 0 and (call('LLEN', run .. 'q') > 0 or backlog() * mean > WORTH) then
+if idle > 0 and (waiting > 0 or backlog() * mean > WORTH) then
   call('RPUSH', dagnb .. 'inbox:' .. call('SPOP', run .. 'idle'), 'W')
   idle = idle - 1
 end
-if want > 0 and prefetch == 0 and #mine == 0 and count == 0 then call('SADD', run .. 'idle', slot) end
+if want > 0 and prefetch == 0 and not granted then call('SADD', run .. 'idle', slot) end
 return close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ','))

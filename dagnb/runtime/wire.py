@@ -79,6 +79,7 @@ class Wire:
         self.name = name
         self.patience = patience
         self.socket: Any = None
+        self._buffer = bytearray(CHUNK)  # kept: a fresh one of this size costs more than the answer that it takes
         self.connect()
 
     def connect(self) -> None:
@@ -113,10 +114,10 @@ class Wire:
         take = self.reader.gets
         answer = take()
         while answer is False:
-            data = self.socket.recv(CHUNK)
-            if not data:
+            length = self.socket.recv_into(self._buffer)
+            if not length:
                 raise EOFError
-            self.reader.feed(data)
+            self.reader.feed(self._buffer, 0, length)  # type: ignore[arg-type]  # its stub does not know buffers
             answer = take()
         if isinstance(answer, Exception):
             raise answer
