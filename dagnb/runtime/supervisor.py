@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
 from dagnb.errors import DagnbError, StoreError
-from dagnb.runtime import requests
+from dagnb.runtime import places, requests
 from dagnb.runtime.context import Context
 from dagnb.runtime.directory import RuntimeDir, take
 from dagnb.runtime.ear import Ear
@@ -67,6 +67,7 @@ class Supervisor:
 
     lock: int
     secret: bytes
+    places: list[str]
     calls: Wire
     ear: Ear
     slots: Slots
@@ -98,6 +99,7 @@ class Supervisor:
         self.lock = lock
         self._catch_signals()
         self.secret = self.directory.make_secret()
+        self.places = places.prepare(self.directory.path)
         self.redis.start()
         self.calls = self.redis.connect("supervisor")
         self.redis.claim(self.calls)
@@ -217,6 +219,8 @@ class Supervisor:
         self.next_look = now + min(max(timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
         self.redis.renew(self.calls)
         unused, alone = self.presence.look(now, timeout)
+        epochs = {number: slot.epoch for number, slot in self.slots.slots.items()}
+        places.tidy(self.places, self.calls, epochs)
         awaited = {slot.context for waiting in self.waiting for slot in waiting.slots}
         for context in unused - awaited:
             if self.slots.dismiss(context):
