@@ -126,6 +126,8 @@ class Arena:
             size = _end(shared.parts)
             if os.fstat(file).st_size < size:
                 return None
+            if not size:
+                return memoryview(b"")
             return memoryview(mmap.mmap(file, size, access=mmap.ACCESS_COPY if shared.private else mmap.ACCESS_READ))
         except OSError as error:
             msg = f"no memory for an input of {shared.size} bytes"

@@ -35,7 +35,7 @@ def prepare(runtime: Path) -> list[str]:
     places = [str(place) for place in wanted if _make(place, runtime)]
     (runtime / "arena").touch(0o600)
     (runtime / "arena").write_text("\n".join(places))
-    _sweep_vanished()
+    _sweep_vanished(str(runtime))
     return places
 
 
@@ -52,7 +52,7 @@ def clear(runtime: Path) -> None:
     import shutil
 
     for place in listed(runtime):
-        if _home(Path(place)) == str(runtime):
+        if home_of(Path(place)) == str(runtime):
             shutil.rmtree(place, ignore_errors=True)
 
 
@@ -102,18 +102,19 @@ def _make(place: Path, runtime: Path) -> bool:
     return True
 
 
-def _sweep_vanished() -> None:
+def _sweep_vanished(ours: str) -> None:
     """Places in memory whose runtime directory is gone: somebody removed it by hand."""
     import shutil
 
     with suppress(OSError):
         for place in MEMORY.glob(f"dagnb-{os.getuid()}-*"):
-            home = _home(place)
-            if home and not Path(home, "lock").exists():
+            home = home_of(place)
+            if home not in ("", ours) and not Path(home, "lock").exists():
                 shutil.rmtree(place, ignore_errors=True)
 
 
-def _home(place: Path) -> str:
+def home_of(place: Path) -> str:
+    """The runtime directory to which a place of ours belongs; empty where it is none."""
     with suppress(OSError):
         if place.lstat().st_uid == os.getuid():
             return (place / _HOME).read_text()
