@@ -113,8 +113,12 @@ def live_runs(directory: Path) -> list[str]:
 
 
 def leftovers(directory: Path, *, files: bool = True) -> list[str]:
-    """Processes that name the directory in their command line, and `files` in it."""
+    """Processes that name the directory in their command line, and `files` in it or of it."""
+    from dagnb.runtime import places
+
     there = [str(path) for path in directory.iterdir()] if files and directory.exists() else []
+    if files:  # large values lie outside it
+        there += [str(place) for place in places.MEMORY.glob("dagnb-*") if places.home_of(place) == str(directory)]
     processes = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
         words = process.info["cmdline"] or []

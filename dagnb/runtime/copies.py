@@ -23,8 +23,9 @@ from .annotated import NOBODY
 from .keys import run_prefix
 from .marks import NONE
 from .outbox import ELSEWHERE
-from .serialize import ATOMS, unseal
-from .values import GONE, INLINE, Encoded, Gone, Remote, copy_of, encode, land, size_of, unpack_blob
+from .remake import remake
+from .serialize import ATOMS
+from .values import GONE, INLINE, Gone, encode, land, size_of
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -213,53 +214,11 @@ class Copies:
         return False
 
     def restore(self, task: int) -> bool:
-        """Make a value at home again, which a predecessor in this slot took with it; False where that cannot be.
-
-        Iterative: its inputs may be such values too.
-        """
+        """Hold a value at home again, which a predecessor in this slot took with it; False for any other."""
         if task not in self.home:
             return False
-        made: dict[int, Any] = {}
-        todo = [task]
-        while todo:
-            each = todo[-1]
-            needs = self._inputs_of(each)
-            absent = [d for d in needs if d not in made and type(self.loop.values[d]) is Gone]
-            made |= self._stored(absent)
-            absent = [d for d in absent if d not in made]
-            if not self.home.issuperset(absent):
-                return False
-            if absent:
-                todo += absent
-            else:
-                made[todo.pop()] = self._again(each, made)
-        self._hold(task, made[task])
+        self._hold(task, remake(self.loop, task))
         return True
-
-    def _again(self, task: int, made: dict[int, Any]) -> Any:
-        loop = self.loop
-        starts, values = loop.graph.cstarts, loop.values
-        inputs = []
-        for d in self._inputs_of(task):
-            held = made[d] if d in made else values[d]
-            if type(held) is Remote:
-                held = Encoded(loop.fetch(held))
-            alone = starts[d + 1] - starts[d] == 1
-            inputs.append(held if type(held) in ATOMS else copy_of(held, alone=alone, last=False))
-        return land(loop.call(task, loop.graph.function_of[task], inputs))
-
-    def _stored(self, tasks: list[int]) -> dict[int, Any]:
-        """The values of these tasks, as far as they are in Redis."""
-        if not tasks:
-            return {}
-        desk, run = self.loop.desk, self.loop.run_id
-        names = {name for name in desk.shelf.wire.call("HMGET", self.prefix + "loc", *tasks) if name}
-        found: dict[int, Any] = {}
-        for name in names:
-            blob = desk.shelf.wire.call("HGET", self.prefix + "blob", name)
-            if blob is not None:
-                found.update(unpack_blob(unseal(desk.secret, f"val:{run}:".encode() + name, blob)))
-        return {task: found[task] for task in tasks if task in found}
 
     def _inputs_of(self, task: int) -> list[int]:
         graph = self.loop.graph

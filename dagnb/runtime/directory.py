@@ -9,6 +9,7 @@
     supervisor.log    what the supervisor says
     redis.log         what Redis says
     appendonlydir/    what Redis remembers through a crash (Redis 6.2: appendonly.aof)
+    arena, spill-*    where files with large values lie (`dagnb.runtime.places`), and those on this disk
     marks             one line per slot: the task that runs there (`dagnb.runtime.marks`)
     worker-<slot>.log what a worker says outside its tasks
 
@@ -28,6 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagnb.errors import RuntimeDirError
+
+from . import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +121,7 @@ class RuntimeDir:
 
     def clear(self) -> None:
         """Remove every file; the locks last, so that whoever waits for them finds an empty room."""
+        places.clear(self.path)
         last = {self.lock, self.door}
         with suppress(FileNotFoundError):
             for entry in self.path.iterdir():

@@ -20,6 +20,8 @@ run      dag                 string  the packed graph, sealed              (gone
          pre<slot>           list    "task:blob": a value that the slot wants early  (gone)
          loc, blob           hash    task → blob; blob → values, sealed    (gone)
          p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay before they are written  (gone)
+         use                 hash    task → readers of its large value that are not committed; "at<task>" → key:chunks,
+                                     empty where it lies in a file  (gone)
          skip, left          set, string  tasks skipped; tasks not finished  (gone)
          meta                hash    state, submitted, ended, slots, base, width, stays, about
          plan                string  the plan that is obeyed, as JSON

@@ -12,15 +12,16 @@ from heapq import heapify, heappop, heappush
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any
 
-from dagnb.errors import RunError
 from dagnb.trace.records import Record, RecordKind
 
+from .arena import Shared, assemble
 from .copies import Copies
 from .execute import failure
 from .groups import Groups
 from .marks import NONE
 from .outbox import COMMIT, ELSEWHERE, GIVEN, GRAIN, LONG, SYNC, Outbox
 from .preload import Preloader
+from .remake import remake
 from .serialize import ATOMS, unseal
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
 from .values import GONE, INLINE, Encoded, Gone, Remote, copy_of, land, size_of, unpack_blob
@@ -42,6 +43,8 @@ QUIET = COMMIT // 2
 SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
 #: Types of values whose size nobody needs to look at.
 PLAIN = frozenset({int, float, bool, complex, type(None)})
+#: What stands for a value that is not in this process.
+ABSENT = frozenset({Gone, Remote, Shared})
 
 
 class Loop:
@@ -86,6 +89,8 @@ class Loop:
         finally:
             if self.preloader is not None:
                 self.preloader.stop()
+            if self.finished:
+                self.desk.arena.forget(self.run_id)
         known = len(self.graph.hashes)
         self.desk.learn(self.graph.hashes, self.pace[:known], self.total // self.ran if self.ran else 0)
 
@@ -118,6 +123,7 @@ class Loop:
                 dry = True  # ask once more, with a commit: a worker commits everything before it blocks
             else:
                 dry = False
+                self.desk.arena.collect(self.run_id, self.desk.shelf.uses)
                 if self.desk.rest(self.run_id, self.total):
                     break
             self.mark = now()
@@ -318,22 +324,37 @@ class Loop:
             if type(held) in ATOMS:
                 continue
             d = graph.deps[low + k]
-            if type(held) is Gone and not (self.copies and self.copies.restore(d)):
-                self.doomed()
-                msg = f"the value of task {d} was lost"
-                raise RunError(msg)
-            if type(held) is Remote:
-                self.values[d] = Encoded(self.fetch(held))
-            alone = graph.cstarts[d + 1] - graph.cstarts[d] == 1
-            inputs[k] = copy_of(self.values[d], alone=alone, last=heavy.get(d, 0) == 1)
+            value = self._arrived(d, held) if type(held) in ABSENT else held
+            if self.values[d] is value:  # else it came for this consumer alone
+                alone = graph.cstarts[d + 1] - graph.cstarts[d] == 1
+                value = copy_of(value, alone=alone, last=heavy.get(d, 0) == 1)
+            inputs[k] = value
 
-    def fetch(self, remote: Remote) -> bytes | memoryview:
-        """The bytes of a large value: those that were fetched ahead, else from Redis now."""
-        ahead = self.preloader.take(remote.key) if self.preloader is not None else None
-        data = ahead if ahead is not None else self.desk.shelf.get(remote)
-        if data is None:
-            self.doomed()
-        return data or b""
+    def _arrived(self, d: int, held: Any) -> Any:
+        """The value of a dependency that is not in this process; held here where other consumers may want it too.
+
+        One that is not there any more is made again: Redis went back in time, or a predecessor took it with it.
+        """
+        value = self.opened(held)
+        if type(value) is Gone:
+            if self.copies is not None and self.copies.restore(d):
+                return self.values[d]
+            value = remake(self, d)
+        elif type(held) is Shared and held.private and self.heavy.get(d, 0) > 1 and type(value) not in ATOMS:
+            return value
+        self.values[d] = value
+        return value
+
+    def opened(self, held: Any) -> Any:
+        """A value or its bytes, from where it lies; GONE when it is not there any more."""
+        if type(held) not in (Shared, Remote):
+            return held
+        ahead = self.preloader.take(held.key) if self.preloader is not None else None
+        if type(held) is Shared:
+            view = ahead if ahead is not None else self.desk.arena.view(held)
+            return GONE if view is None else assemble(held, view)
+        data = ahead if ahead is not None else self.desk.shelf.get(held)
+        return GONE if data is None else Encoded(data)
 
     def doomed(self) -> None:
         """What should be there is not: this worker was fenced, or Redis went back; the next sync tells and leaves."""
@@ -455,7 +476,8 @@ class Loop:
             if blob is None:
                 self.doomed()
                 return
-            found.update(unpack_blob(unseal(self.desk.secret, f"val:{self.run_id}:".encode() + name, blob)))
+            found |= unpack_blob(unseal(self.desk.secret, f"val:{self.run_id}:".encode() + name, blob))
+        self.outbox.large.update(d for d, value in found.items() if type(value) in ABSENT)
         for task in claimed:
             for d in graph.deps[graph.starts[task] : graph.starts[task + 1]]:
                 if type(values[d]) is Gone:

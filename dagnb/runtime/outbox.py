@@ -10,9 +10,10 @@ from dagnb.errors import PickleError
 from dagnb.trace.records import COMMIT as COMMITTED
 from dagnb.trace.records import PROVISIONAL, Record, RecordKind, pack_batch
 
+from .arena import Shared
 from .marks import NONE
 from .serialize import ATOMS, dumps, seal
-from .values import BLOB, GONE, INLINE, SMALL, Encoded, Remote, encode, pack_blob, size_of
+from .values import BLOB, GONE, INLINE, SMALL, Encoded, Parcel, Remote, encode, pack_blob, size_of
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -57,6 +58,8 @@ class Outbox:
         self.skipped: list[int] = []
         self.payloads: list[str] = []
         self.notices: list[str] = []  # payloads that some slot wants early
+        self.large: set[int] = set()  # tasks whose values were too large to travel with a claim, as far as met here
+        self.uses: list[str] = []  # of such values that go out: how many tasks will read them
         self.announced = -1
         self.wanted = False  # whether the last request asked for work
         self.paced = 0  # the mean duration that Redis was told last
@@ -167,11 +170,12 @@ class Outbox:
         places = b""
         where: list[Word] = []
         blobs: list[Word] = []
-        finished, decrements = 0, 0
+        finished, decrements, spent = 0, 0, ""
         if commit:
             self.reported = tick
             finished = len(self.done)
             decrements = len(self.dirty)
+            spent = self._spent()
             places = self._decrements(tail)
             where, blobs = self._values(bool(decrements or loop.ready or surplus))
         tail += surplus + where + blobs
@@ -203,9 +207,10 @@ class Outbox:
             *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
             *(decrements, len(surplus), len(where) // 2, len(blobs) // 2, len(kept), len(notes), len(skipped)),
             *(mark or loop.annotated, otherwise, ",".join(self.notices)),
+            *(",".join(self.uses), spent),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
-        for told_now in (self.records, self.short, self.notices):
+        for told_now in (self.records, self.short, self.notices, self.uses):
             told_now.clear()
         self.records += later
         if commit:
@@ -292,7 +297,7 @@ class Outbox:
                 value = self._leaving(task, value)
                 if type(value) is Encoded and len(value.data) > SMALL:
                     self._blob({task: value}, where, blobs)
-                elif type(value) is Remote and task in graph.annotated.preloads:
+                elif type(value) in (Shared, Remote) and task in graph.annotated.preloads:
                     self._notify(task, self._blob({task: value}, where, blobs))
                 else:
                     group[task] = value
@@ -318,18 +323,43 @@ class Outbox:
         return frontier
 
     def _leaving(self, task: int, value: Any) -> Any:
-        """The form in which a value leaves: bytes, or a reference to a payload that is written first."""
+        """The form in which a value leaves: bytes, or where they were written."""
         began = now()
         try:
-            data = encode(value)
+            parcel = Parcel(value)
         except PickleError as error:
-            data = dumps(Unpicklable(str(error)))
-        result: Any = Encoded(data)
-        if len(data) > INLINE:
-            result = self.loop.desk.shelf.put(task, data)
-            self.payloads += result.names
-        self._uploaded(task, (now() - began) * 1e-9, len(data))
+            parcel = Parcel(Unpicklable(str(error)))
+        result: Any = Encoded(parcel.head) if parcel.head and parcel.size <= INLINE else self._lent(task, value, parcel)
+        self._uploaded(task, (now() - began) * 1e-9, parcel.size)
         return result
+
+    def _lent(self, task: int, value: Any, parcel: Parcel) -> Shared | Remote:
+        """Write a large value where its readers find it, and say how many these are: the last one's commit frees it."""
+        loop, graph = self.loop, self.loop.graph
+        arena, shelf = loop.desk.arena, loop.desk.shelf
+        readers = graph.children[graph.cstarts[task] : graph.cstarts[task + 1]]
+        if arena.due():
+            arena.collect(loop.run_id, shelf.uses)
+        lent: Shared | Remote | None = arena.put(loop.run_id, task, parcel, alone=len(readers) == 1)
+        if lent is None:
+            lent = shelf.put(task, encode(value))
+            self.payloads += lent.names
+        self.large.add(task)
+        left = sum(not (self.local[c] or self.dead[c]) for c in readers)
+        self.uses.append(f"{task}:{left}{lent.lies}")
+        return lent
+
+    def _spent(self) -> str:
+        """How often the tasks of this commit have read large values; not where a copy may want them again."""
+        large, graph = self.large, self.loop.graph
+        if not large or self.loop.copies is not None:
+            return ""
+        count: dict[int, int] = {}
+        for task in self.done:
+            for d in graph.deps[graph.starts[task] : graph.starts[task + 1]]:
+                if d in large:
+                    count[d] = count.get(d, 0) + 1
+        return ",".join([f"{d}:{n}" for d, n in count.items()])
 
     def _held_back(self) -> list[Record]:
         """Records that wait for their commit, which sends the large value out and knows how long that takes."""

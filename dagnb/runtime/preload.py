@@ -19,6 +19,7 @@ import hiredis
 from dagnb.errors import DagnbError
 from dagnb.trace.records import Record, RecordKind
 
+from .arena import Shared
 from .keys import run_prefix
 from .serialize import MAC, unseal
 from .values import CHUNK, Remote, unpack_blob
@@ -44,11 +45,12 @@ class Preloader(Thread):
             loop.position,
             loop.submitted,
         )
-        self.secret, self.path = loop.desk.secret, loop.desk.talk.wire.path
+        self.secret, self.path, self.arena = loop.desk.secret, loop.desk.talk.wire.path, loop.desk.arena
         self.uses = uses  # object → tasks here that still want it early
         self.state = Condition()
         self.there: dict[str, memoryview] = {}  # key of a payload → its bytes
         self.task_of: dict[str, int] = {}
+        self.single: set[str] = set()  # keys of mappings, which are private: each for one task
         self.size = 0
         self.fetching = ""  # key of the payload that is under way
         self.gone: set[str] = set()  # keys that a task has fetched itself
@@ -79,7 +81,7 @@ class Preloader(Thread):
             else:
                 task = self.task_of[key]
                 self.uses[task] -= 1
-                if self.uses[task] <= 0:
+                if self.uses[task] <= 0 or key in self.single:
                     del self.there[key]
                     self.size -= len(data)
             self.state.notify_all()
@@ -135,7 +137,11 @@ class Preloader(Thread):
         began = now()
         data: memoryview | None = None
         try:
-            data = self._bytes(wire, remote)
+            if type(remote) is Shared:
+                self.single.add(remote.key)
+                data = self.arena.view(remote)
+            else:
+                data = self._bytes(wire, remote)
         finally:
             if data is not None:
                 times = ((now() - self.submitted) * 1e-9, (began - self.submitted) * 1e-9, 0.0, 0.0)

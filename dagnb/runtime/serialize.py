@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dagnb.errors import PickleError, SignatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 #: Bytes of an HMAC-SHA256 digest.
 MAC = 32
@@ -49,23 +49,26 @@ def _mac(secret: bytes, purpose: bytes, data: bytes | memoryview) -> bytes:
     return digest.digest()
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: Any, beside: Beside | None = None) -> bytes:
     """Pickle, by value where the receiver could not import it: what a notebook defines lives in `__main__`.
 
-    Raises PickleError, which names the part that cannot travel, and MemoryError where there is no room for the bytes.
+    `beside` takes large buffers out of the pickle. Raises PickleError, which names the part that cannot travel, and
+    MemoryError where there is no room for the bytes.
     """
     try:
-        data = pickle.dumps(value, 5)
+        data = pickle.dumps(value, 5, buffer_callback=beside)
         if b"__main__" not in data:
             return data
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001, S110  whatever a user's __reduce__ raises, cloudpickle gets its try
         pass
+    if beside is not None:
+        beside.buffers.clear()
     try:
         import cloudpickle
 
-        by_value: bytes = cloudpickle.dumps(value, 5)
+        by_value: bytes = cloudpickle.dumps(value, 5, buffer_callback=beside)
     except MemoryError:
         raise  # nothing is wrong with the value, and to say where it is large there is no room
     except Exception as error:
@@ -73,9 +76,30 @@ def dumps(value: Any) -> bytes:
     return by_value
 
 
-def loads(data: bytes | memoryview) -> Any:
-    """The value that `dumps` was given. Only for bytes that `unseal` has let through."""
-    return pickle.loads(data)
+class Beside:
+    """Takes buffers of more than `least` bytes out of a pickle, without a copy; `loads` wants them in this order."""
+
+    __slots__ = ("buffers", "least")
+
+    def __init__(self, least: int) -> None:
+        self.buffers: list[memoryview] = []
+        self.least = least
+
+    def __call__(self, buffer: pickle.PickleBuffer) -> bool:
+        """Whether the buffer stays in the pickle."""
+        try:
+            raw = buffer.raw()
+        except BufferError:  # in neither order contiguous
+            return True
+        if raw.nbytes > self.least:
+            self.buffers.append(raw)
+            return False
+        return True
+
+
+def loads(data: bytes | memoryview, buffers: Sequence[bytes | memoryview] = ()) -> Any:
+    """The value that `dumps` was given. Only for bytes that `unseal` has let through, or out of a directory of ours."""
+    return pickle.loads(data, buffers=buffers)
 
 
 def _refusal(value: Any, error: Exception) -> str:

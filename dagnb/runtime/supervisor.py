@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
 from dagnb.errors import DagnbError, StoreError
-from dagnb.runtime import requests
+from dagnb.runtime import places, requests
 from dagnb.runtime.context import Context
 from dagnb.runtime.directory import RuntimeDir, take
 from dagnb.runtime.ear import Ear
@@ -69,6 +69,7 @@ class Supervisor:
 
     lock: int
     secret: bytes
+    places: list[str]
     calls: Wire
     ear: Ear
     slots: Slots
@@ -100,6 +101,7 @@ class Supervisor:
         self.lock = lock
         self._catch_signals()
         self.secret = self.directory.make_secret()
+        self.places = places.prepare(self.directory.path)
         self.redis.start(preload)  # while Redis begins
         self.calls = self.redis.connect("supervisor")
         self.redis.claim(self.calls)
@@ -218,6 +220,8 @@ class Supervisor:
         unused, alone = self.presence.look(now, timeout)
         for slot in [slot for slot in self.slots.slots.values() if slot.broken]:
             repair(slot, self.presence, self.slots)  # a run may have been submitted just before it was given up
+        epochs = {number: slot.epoch for number, slot in self.slots.slots.items()}
+        places.tidy(self.places, self.calls, epochs)
         awaited = {slot.context for waiting in self.waiting for slot in waiting.slots}
         for context in unused - awaited:
             if self.slots.dismiss(context):

@@ -18,7 +18,9 @@
 --    is that of a copy of task 7 and of nothing else; "c7*": and its value stayed in this worker
 -- 23 packed events instead of 8, if another copy was first
 -- 24 values that some slot wants early: "slot task:blob", comma separated
--- 25.. decrements × 4 (BITFIELD words), surplus, values × 2 (task, blob), blobs × 2 (name, bytes),
+-- 25 large values that go out: "task:readers", or "task:readers:key:chunks" for one in Redis; comma separated
+-- 26 how often tasks of this commit have read such: "task:times"; the last one frees what is in Redis
+-- 27.. decrements × 4 (BITFIELD words), surplus, values × 2 (task, blob), blobs × 2 (name, bytes),
 --      kept × 2 (task, bytes), notes × 3 ("err" or "log", task, JSON), skipped
 --
 -- answer {"F"} fenced: declared dead; {"G"} gap: Redis has lost requests of this worker; else
@@ -64,7 +66,7 @@ for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back b
 end
 
 call('HSET', ws, 's' .. slot, ARGV[3], 'r' .. slot, ARGV[4]) -- first write: out of memory refuses all or nothing
-local at = 25
+local at = 27
 local annotated = #ARGV[22] > 0
 local second = false -- another copy of this task was first: what this one has done changes nothing
 local events = ARGV[8]
@@ -166,6 +168,15 @@ for _ = 1, tonumber(ARGV[20]) do
   if not second then call('HSET', run .. ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
   at = at + 3
 end
+for id, readers, where in string.gmatch(ARGV[25], '(%d+):(%d+):?([^,]*)') do
+  if not second then call('HSET', run .. 'use', id, readers, 'at' .. id, where) end
+end
+for id, times in string.gmatch(ARGV[26], '(%d+):(%d+)') do
+  if call('HINCRBY', run .. 'use', id, -times) <= 0 then
+    local key, chunks = string.match(call('HGET', run .. 'use', 'at' .. id) or '', '(.*):(%d+)')
+    for i = 0, tonumber(chunks or 0) - 1 do call('UNLINK', run .. key .. ':' .. i) end
+  end
+end
 local finished = second and 0 or tonumber(ARGV[6])
 local skipped = second and 0 or tonumber(ARGV[21])
 for i = 0, skipped - 1, CHUNK do -- several workers may skip the same task: only the first counts
@@ -193,7 +204,7 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   call('RPUSH', run .. 'fin', ending)
   call('HDEL', dagnb .. 'runs', ARGV[4])
   local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay',
-    'way', 'won', 'seat', 'lost', 'loose' }
+    'way', 'won', 'seat', 'lost', 'loose', 'use' }
   for i = 1, #gone do gone[i] = run .. gone[i] end
   for _, list in ipairs({ 'pay', 'loose' }) do
     for _, key in ipairs(call('LRANGE', run .. list, 0, -1)) do gone[#gone + 1] = key end

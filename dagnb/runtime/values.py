@@ -6,7 +6,9 @@ What leaves the worker is encoded when its task returns, before anybody could ch
 
     small (≤ SMALL)    many in one signed blob, written with the commit
     up to INLINE       a blob of its own
-    larger             chunks in keys of their own, written before the commit that names them
+    larger             a file in memory that the workers of this host map (`dagnb.runtime.arena`); where there is no
+                       room, and for what the notebook reads, chunks in keys of their own. Both are written before the
+                       commit that names them, and go with that of their last reader.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import PickleError
 
-from .serialize import ATOMS, dumps, loads, seal, unseal
+from .arena import Shared
+from .serialize import ATOMS, Beside, dumps, loads, seal, unseal
 
 if TYPE_CHECKING:
     from .wire import Wire
@@ -59,9 +62,37 @@ class Remote:
         self.key, self.chunks, self.size = key, chunks, size
 
     @property
+    def lies(self) -> str:
+        """Its keys, as the script is told to remove them: without the prefix of the run."""
+        return f":{self.key.rpartition('}:')[2]}:{self.chunks}"
+
+    @property
     def names(self) -> list[str]:
         """The keys of its chunks."""
         return [f"{self.key}:{i}" for i in range(self.chunks)]
+
+
+class Parcel:
+    """A value made ready to leave.
+
+    head        its pickle; None for a bytes object, which is its only buffer
+    buffers     large bytes that the pickle refers to, in order, not copied
+    size        bytes of both
+    """
+
+    __slots__ = ("array", "buffers", "head", "size")
+
+    def __init__(self, value: Any) -> None:
+        """Raises PickleError, MemoryError."""
+        beside = Beside(INLINE)
+        self.head: bytes | None = None
+        self.buffers: list[memoryview] = beside.buffers
+        self.array = _is_array(value)
+        if type(value) is bytes and len(value) > INLINE:
+            self.buffers.append(memoryview(value))
+        else:
+            self.head = bytes(value.data) if type(value) is Encoded else dumps(value, beside)
+        self.size = len(self.head or b"") + sum(buffer.nbytes for buffer in self.buffers)
 
 
 def land(value: Any) -> Any:
@@ -156,6 +187,10 @@ class Shelf:
             raise
         return remote
 
+    def uses(self, tasks: list[int]) -> list[bytes | None]:
+        """How many tasks will still read these large values, as far as commits tell; None: not committed."""
+        return list(self.wire.call("HMGET", self.prefix + "use", *tasks)) if tasks else []
+
     def get(self, remote: Remote) -> bytes | None:
         """Read a large value; None when a part of it is missing. Raises SignatureError."""
         pieces = [self.wire.call("GET", name) for name in remote.names]
@@ -169,21 +204,25 @@ def pack_blob(values: dict[int, Any]) -> bytes:
     atoms: dict[int, Any] = {}
     encoded: dict[int, bytes] = {}
     remote: dict[int, tuple[str, int, int]] = {}
+    shared: dict[int, tuple[Any, ...]] = {}
     for task, value in values.items():
         kind = type(value)
         if kind in ATOMS:
             atoms[task] = value
         elif kind is Remote:
             remote[task] = (value.key, value.chunks, value.size)
+        elif kind is Shared:
+            shared[task] = value.pack()
         else:
             encoded[task] = encode(value)
-    return pickle.dumps((atoms, encoded, remote), 5)
+    return pickle.dumps((atoms, encoded, remote, shared), 5)
 
 
 def unpack_blob(data: bytes | memoryview) -> dict[int, Any]:
     """What `pack_blob` was given; values are still encoded."""
-    atoms, encoded, remote = loads(data)
+    atoms, encoded, remote, shared = loads(data)
     values: dict[int, Any] = atoms
     values.update((task, Encoded(part)) for task, part in encoded.items())
     values.update((task, Remote(*part)) for task, part in remote.items())
+    values.update((task, Shared(*part)) for task, part in shared.items())
     return values

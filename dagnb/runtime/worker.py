@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dagnb.trace.records import RecordKind
 
+from .arena import Arena
 from .compiled import Compiled
 from .conversation import Conversation
 from .execute import install_captures
 from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import NONE, Marks
+from .places import listed
 from .serialize import loads, unseal
 from .values import Shelf, weight
 from .wire import Wire
@@ -65,6 +67,7 @@ class Desk:
         self.talk = Conversation(Wire(address, f"worker-{slot}"), (_HERE / "sync.lua").read_text(), epoch)
         self._payloads = Wire(address, f"worker-{slot}-payloads")
         self.shelf = Shelf(self._payloads, self.secret, "", epoch)
+        self.arena = Arena(listed(directory), slot, epoch)
         self.out, self.err, self.noise = install_captures()
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
         self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
@@ -161,6 +164,8 @@ class Desk:
         """Work in a run until it ends or another one calls."""
         arrived = now()
         self._joined.add(run)
+        for other in [name for name in self.arena.lent if not self.talk.wire.call("HEXISTS", RUNS, name)]:
+            self.arena.forget(other)  # this worker was elsewhere when that one ended
         prefix = run_prefix(run)
         body, meta = self.talk.wire.calls([("GET", prefix + "dag"), ("HMGET", prefix + "meta", "submitted", "slots")])
         if body is None or meta[0] is None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from dagnb.runtime import places
 from dagnb.runtime.directory import RuntimeDir
 from dagnb.runtime.wire import Wire
 from dagnb.settings import Settings
@@ -109,6 +110,7 @@ def private_directory() -> Iterator[RuntimeDir]:
     finally:
         for process in processes(directory):
             process.kill()
+        places.clear(directory.path)
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from dagnb.errors import SignatureError
 from dagnb.runtime import preload
+from dagnb.runtime.arena import Arena
 from dagnb.runtime.hub import Hub
 from dagnb.runtime.keys import run_prefix
 from dagnb.runtime.preload import Preloader
@@ -31,7 +32,8 @@ class Bench:
     def __init__(self, store: Store, uses: dict[int, int]) -> None:
         self.store, self.run = store, f"early{time.time_ns() % 10**12}"
         self.prefix = run_prefix(self.run)
-        desk = SimpleNamespace(slot=SLOT, secret=store.secret, talk=SimpleNamespace(wire=store.wire))
+        talk = SimpleNamespace(wire=store.wire)
+        desk = SimpleNamespace(slot=SLOT, secret=store.secret, talk=talk, arena=Arena([], SLOT, 1))
         loop: Any = SimpleNamespace(run_id=self.run, position=1, submitted=time.perf_counter_ns(), desk=desk)
         self.thread = Preloader(loop, uses)
         self.thread.start()

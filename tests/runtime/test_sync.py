@@ -56,7 +56,8 @@ class Hand:
             *(said.get("finished", 0), own, said.get("events", b""), said.get("mean", 0), 0, self.workers, self.roots),
             *(b"", ",".join(said.get("payloads", []))),
         )
-        return self.store._call(*words, *counts, said.get("mark", self.mark), said.get("otherwise", b""), "", *tail)
+        words += (*counts, said.get("mark", self.mark), said.get("otherwise", b""), "")
+        return self.store._call(*words, said.get("uses", ""), said.get("spent", ""), *tail)
 
 
 @pytest.fixture

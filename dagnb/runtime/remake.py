@@ -1,0 +1,71 @@
+"""Makes a value again that was committed and is not there any more, from inputs that are, or that are made likewise.
+
+That happens when Redis goes back in time over the last reader of a value, when the machine was restarted, and for
+values that stayed with a worker that died (`dagnb.runtime.copies`). Nothing is told or committed: the task has run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .keys import run_prefix
+from .serialize import ATOMS, unseal
+from .values import GONE, Gone, copy_of, land, unpack_blob
+
+if TYPE_CHECKING:
+    from .loop import Loop
+
+
+def remake(loop: Loop, task: int) -> Any:
+    """The value of a task. Iterative: all of its ancestors may be gone. Raises what the tasks raise."""
+    made: dict[int, Any] = {}
+    todo = [task]
+    while todo:
+        each = todo[-1]
+        if each not in made:
+            needs = _inputs_of(loop, each)
+            made |= _found(loop, [d for d in needs if d not in made])
+            absent = [d for d in needs if d not in made]
+            if absent:
+                todo += absent
+                continue
+            made[each] = _again(loop, each, made)
+        todo.pop()
+    return made[task]
+
+
+def _found(loop: Loop, tasks: list[int]) -> dict[int, Any]:
+    """The values of these tasks as far as they are here, in Redis or in files."""
+    found = {d: loop.values[d] for d in tasks if type(loop.values[d]) is not Gone}
+    found |= _stored(loop, [d for d in tasks if d not in found])
+    opened = {d: loop.opened(held) for d, held in found.items()}
+    return {d: value for d, value in opened.items() if type(value) is not Gone}
+
+
+def _stored(loop: Loop, tasks: list[int]) -> dict[int, Any]:
+    """What commits say of the values of these tasks."""
+    if not tasks:
+        return {}
+    desk, run = loop.desk, loop.run_id
+    call, prefix = desk.shelf.wire.call, run_prefix(run)
+    found: dict[int, Any] = {}
+    for name in {name for name in call("HMGET", prefix + "loc", *tasks) if name}:
+        blob = call("HGET", prefix + "blob", name)
+        if blob is not None:
+            found |= unpack_blob(unseal(desk.secret, f"val:{run}:".encode() + name, blob))
+    return {task: found.get(task, GONE) for task in tasks}
+
+
+def _again(loop: Loop, task: int, made: dict[int, Any]) -> Any:
+    starts = loop.graph.cstarts
+    inputs = []
+    for d in _inputs_of(loop, task):
+        held = made[d]
+        alone = starts[d + 1] - starts[d] == 1
+        inputs.append(held if type(held) in ATOMS else copy_of(held, alone=alone, last=False))
+    return land(loop.call(task, loop.graph.function_of[task], inputs))
+
+
+def _inputs_of(loop: Loop, task: int) -> list[int]:
+    graph = loop.graph
+    return graph.deps[graph.starts[task] : graph.starts[task + 1]]
