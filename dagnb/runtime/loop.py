@@ -20,8 +20,10 @@ from .execute import failure
 from .groups import Groups
 from .marks import NONE
 from .outbox import ELSEWHERE, LONG, SYNC, Outbox
+from .pieces import whole
 from .preload import Preloader
 from .serialize import ATOMS, unseal
+from .streams import Streams
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
 from .values import GONE, INLINE, Encoded, Gone, Remote, copy_of, land, size_of, unpack_blob
 
@@ -68,9 +70,11 @@ class Loop:
         self.idle, self.active, self.pending, self.finished = 0, 0, False, False
         self.outbox = Outbox(self)
         found = compiled.annotated
-        self.annotated = "-" if found.copies or found.groups else ""  # what `sync` is told
+        self.annotated = "-" if found.copies or found.groups or found.streams else ""  # what `sync` is told
         self.copies = Copies(self) if found.copies else None
         self.groups = Groups(self) if found.groups else None
+        self.streams = Streams(self) if found.streams else None
+        compiled.produce = self.streams.produce if self.streams is not None else whole
         self.preloader = Preloader.of(self)
 
     def run(self) -> None:
@@ -80,6 +84,8 @@ class Loop:
         finally:
             if self.preloader is not None:
                 self.preloader.stop()
+            if self.streams is not None:
+                self.streams.stop()
         known = len(self.graph.hashes)
         self.desk.learn(self.graph.hashes, self.pace[:known], self.total // self.ran if self.ran else 0)
 
@@ -112,6 +118,9 @@ class Loop:
                 dry = True  # ask once more, with a commit: a worker commits everything before it blocks
             else:
                 dry = False
+                if self.streams is not None and self.streams.early():
+                    self.mark = now()
+                    continue
                 if self.desk.rest(self.run_id, self.total):
                     break
             self.mark = now()
@@ -395,9 +404,13 @@ class Loop:
         if claimed:
             if self.groups is not None:
                 self.groups.join(claimed)
-            rank, route = self.graph.rank, self.graph.route
+            route = self.graph.route
             if route is not None:
                 self.awaited -= sum(route[task] == self.position for task in claimed)
+        if self.streams is not None:
+            claimed = self.streams.granted(claimed)
+        if claimed:
+            rank = self.graph.rank
             for task in claimed:
                 self.here[task] = 1
             self.ready += [rank[t] for t in claimed] if rank else claimed

@@ -18,6 +18,7 @@ import numpy as np
 
 from dagnb.errors import PickleError
 from dagnb.graph.graph import TaskRef
+from dagnb.graph.iterators import unwrapped
 
 from .annotated import NOBODY, Annotated
 from .serialize import ATOMS, dumps
@@ -75,7 +76,7 @@ def pack(
     templates, template_of, constants, counts = _templates(graph)
     functions = _functions(graph)
     rank, places = _order(graph, plan)
-    annotated = Annotated.of(plan)
+    annotated = Annotated.of(plan, graph)
     free = graph.roots if not len(places) else graph.roots[places[graph.roots] < 0]
     if annotated.copies or annotated.groups:
         free = np.array([root for root in free.tolist() if not annotated.routed(root)], np.int64)
@@ -160,7 +161,7 @@ def _functions(graph: TaskGraph) -> dict[str, bytes]:
             data = dumps(function)
         except PickleError as error:
             task = int(np.flatnonzero(calls.function == number)[0])
-            name = getattr(function, "__name__", "function")
+            name = getattr(unwrapped(function), "__name__", "function")
             advice = "Make what it uses inside the function, or pass it as an argument."
             msg = f"{name}() cannot be sent to a worker: {error}{_line(graph, task)}\n  {advice}"
             raise PickleError(msg) from error
