@@ -100,9 +100,9 @@ def _tasks(table: Table, nodes: Indices) -> tuple[tuple[Any, ...], Ints, dict[st
     kinds: dict[str, int] = {}
     function, kind = np.zeros(len(tasks), np.int32), np.zeros(len(tasks), np.int32)
     for t in used[np.argsort(first)].tolist():
-        function[t] = functions.setdefault(id(tasks[t].fn), len(functions))
+        function[t] = functions.setdefault(id(tasks[t].runs), len(functions))
         kind[t] = kinds.setdefault(tasks[t].name, len(kinds))
-    fns = {id(t.fn): t.fn for t in tasks}
+    fns = {id(t.runs): t.runs for t in tasks}
     said = np.array([[getattr(t.given, word) for word in _SAID.values()] for t in tasks], np.float64)
     columns: dict[str, Any] = {"kinds": tuple(kinds), "kind": kind[task]}
     columns |= {name: said.reshape(-1, len(_SAID))[task, k] for k, name in enumerate(_SAID)}

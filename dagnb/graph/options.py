@@ -46,6 +46,7 @@ class Options:
     out_size  guess of the size of the result in bytes
     cpus      processors that the task uses, and the memory in bytes: on workers of several sizes it goes where it has
     memory    them; None is content with any
+    stream    the arguments annotated as iterators come piece by piece, if possible while they are made
     """
 
     name: str | None = None
@@ -54,6 +55,7 @@ class Options:
     out_size: float | None = None
     cpus: float | None = None
     memory: float | None = None
+    stream: bool = False
 
 
 #: option whose room does not stand yet → the default, which is accepted
@@ -68,7 +70,6 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "requires": None,
         "seed": "auto",
         "rerun": True,
-        "stream": False,
     }
 )
 
@@ -171,6 +172,15 @@ def _memory(value: object) -> float | None:
     return found
 
 
+def _stream(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise option_error(
+            f"stream={value!r} is not True or False.",
+            "Which arguments stream is said by their annotation, Iterator[…].",
+        )
+    return value
+
+
 _PARSERS: dict[str, Callable[[object], Any]] = {
     "name": _name,
     "outs": _outs,
@@ -178,4 +188,5 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "out_size": size,
     "cpus": _cpus,
     "memory": _memory,
+    "stream": _stream,
 }

@@ -15,6 +15,7 @@ from .active import ACTIVE, OPEN, refuse_new_thread
 from .arguments import first_handle
 from .cells import CELLS
 from .handle import Handle
+from .iterators import streaming
 from .options import Options, TaskOptions, not_yet, option_error, parse
 
 P = ParamSpec("P")
@@ -40,6 +41,7 @@ class Task(Generic[P, R]):
             functions and two definitions of one name in one execution stay what they are
     base    the task of which this is `.options(…)`
     shapes  call shapes (number of arguments, keywords) that fit the signature
+    runs    what workers call
     """
 
     def __init__(self, fn: Callable[P, R], options: Options, creator: str = "__main__") -> None:
@@ -48,16 +50,22 @@ class Task(Generic[P, R]):
         self.base: Task[P, R] | None = None
         self.overrides: TaskOptions = {}
         self.shapes: set[Any] = set()
+        self.runs: Callable[..., Any] = fn
         for word in ("__doc__", "__module__", "__qualname__", "__name__"):
             if hasattr(fn, word):
                 setattr(self, word, getattr(fn, word))
         self.__wrapped__ = fn
+        self._plumb()
         module, qualname = str(getattr(fn, "__module__", "")), str(getattr(fn, "__qualname__", ""))
         execution = CELLS.now()
         in_module = module == creator and module != "__main__"
         self.key = (module if in_module else execution.cell, qualname)
         self.run = execution.number
         self.follow = isinstance(fn, FunctionType) and "<" not in qualname and self._register()
+
+    def _plumb(self) -> None:
+        """See that workers hand over iterators where the arguments stream. Raises OptionError where none can."""
+        self.runs = streaming(self.fn, self.name) if self.given.stream else self.fn
 
     def _register(self) -> bool:
         CHANGES[0] += 1
@@ -100,6 +108,8 @@ class Task(Generic[P, R]):
         new.base = self.base or self
         new.overrides = {**self.overrides, **options}
         new.given = parse(options, self.given)
+        if new.given.stream != self.given.stream:
+            new._plumb()
         return new
 
     @property
@@ -202,6 +212,8 @@ def task(fn: Any = None, /, **options: Any) -> Any:
     outs      number or names of the values it returns, so that `a, b = split(df)` unpacks
     est       a first guess of its duration for the planner: 30, "30s", "5m", "2h"
     out_size  a first guess of the size of its result: 4096, "200MB", "4GB"
+    stream    arguments annotated `Iterator[T]` are iterators; over what a generator yields while it still runs on
+              another worker, if it can be. The value of a generator is the list of what it yields
 
     Outside of a DAG the task is the function. Raises OptionError for an option that is unknown, wrong or not built yet.
     """

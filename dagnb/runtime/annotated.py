@@ -4,7 +4,8 @@
     groups      task without a worker → group: whoever claims the first member gets the others (`sync.lua`, seats)
     preloads    object → {position: tasks named there that want it early} (`dagnb.runtime.preload`)
     local       tasks whose output shall not leave before somebody else needs it; packed, not yet obeyed
-    streams     task → inputs that come while their producer runs; packed, not yet obeyed: it starts when they are whole
+    streams     task → inputs that it can take while they are made: what the functions allow, whatever the plan foresees
+                (`dagnb.runtime.streams`)
 
 A position is that of a worker in the plan. NOBODY among the positions of a copy: that copy is whoever's is free.
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
 
 #: The position of a copy without a named worker.
@@ -40,8 +42,8 @@ class Annotated:
     streams: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan) -> Annotated:
-        """Read them from the annotations of a plan."""
+    def of(cls, plan: Plan, graph: TaskGraph) -> Annotated:
+        """Read them from the annotations of a plan, and from the functions of its graph."""
         columns = plan.columns
         position = {worker: i for i, worker in enumerate(plan.workers)}
         seats = [*(position[worker] for worker in columns.ids), NOBODY]
@@ -59,9 +61,19 @@ class Annotated:
                     wanted[seat] = wanted.get(seat, 0) + 1
             if note.keep_local:
                 local.append(task)
-            if note.stream:
-                found.streams[task] = note.stream
-        return cls(found.copies, found.groups, found.preloads, tuple(local), found.streams)
+        streams = found._streams(graph) if len(plan.workers) > 1 else {}
+        return cls(found.copies, found.groups, found.preloads, tuple(local), streams)
+
+    def _streams(self, graph: TaskGraph) -> dict[int, tuple[int, ...]]:
+        """A task with copies neither gives nor takes a stream, and one of a group stays with that."""
+        from dagnb.graph.streaming import streams_of
+
+        found = {}
+        for task, inputs in streams_of(graph).items():
+            live = tuple(i for i in inputs if i not in self.copies)
+            if live and not self.routed(task):
+                found[task] = live
+        return found
 
     @classmethod
     def from_tables(cls, tables: Tables | None) -> Annotated:
@@ -78,8 +90,14 @@ class Annotated:
         return task in self.copies or task in self.groups
 
     def ways(self, slots: Sequence[int]) -> Mapping[int, str]:
-        """For the script: task → "d" and the slots of its copies (-1: whoever is free), or "g" and its group."""
+        """For the script: task → "d" and the slots of its copies (-1: whoever is free), or "g" and its seat."""
         found = {task: f"g{group}" for task, group in self.groups.items()}
+        found |= {task: f"g{seat_of(task)}" for task in self.streams}
         for task, positions in self.copies.items():
             found[task] = "d" + ",".join(str(slots[p] if p >= 0 else NOBODY) for p in positions)
         return found
+
+
+def seat_of(task: int) -> str:
+    """The seat of a task that streams: whoever tries it early is granted it, as if it were a group of one."""
+    return f"s{task}"

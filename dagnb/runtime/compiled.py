@@ -5,16 +5,17 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from dagnb.graph.iterators import ASYNC_GENERATOR, COROUTINE, GENERATOR, flags
+
 from .annotated import ASK, NOBODY, Annotated
 from .columns import unpack_needs, unpacked
 from .execute import awaited
+from .pieces import gathering, listing, whole
 from .serialize import loads
 from .templates import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_COROUTINE = 0x80  # inspect.CO_COROUTINE, without importing inspect
+    from collections.abc import Callable, Iterable
 
 
 class Compiled:
@@ -67,17 +68,29 @@ class Compiled:
         self.twins = self._twin_functions()
         self.shapes = [shape(template) for template in self.templates]
         self.functions: list[Callable[..., Any]] = []
+        self.produce: Callable[[Iterable[Any]], list[Any]] = whole
 
     def link(self, functions: list[Callable[..., Any]]) -> None:
-        """Set the functions, in the order of `hashes`; an `async def` is run to its end by its caller."""
-        self.functions = [_awaiting(f) if _is_coroutine(f) else f for f in functions]
+        """Set the functions, in the order of `hashes`; generators and `async def` are run to their end."""
+        self.functions = [self._called(f) for f in functions]
         self.functions += [self.functions[number] for number in self.twins]
+
+    def _called(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """What gives the value of a task when it is called."""
+        kind = flags(function)
+        if kind & GENERATOR:
+            return listing(function, self)
+        if kind & ASYNC_GENERATOR:
+            return _awaiting(gathering(function))
+        return _awaiting(function) if kind & COROUTINE else function
 
     def _routes(self) -> list[int] | None:
         found = self.annotated
-        if not found.copies and not found.groups:
+        if not found.copies and not found.groups and not found.streams:
             return self.place
         route = list(self.place) if self.place is not None else [NOBODY] * self.n
+        for task in found.streams:
+            route[task] = route[task] if route[task] >= 0 else ASK
         for task in (*found.copies, *found.groups):
             route[task] = ASK
         return route
@@ -92,10 +105,6 @@ class Compiled:
             number = self.function_of[task]
             self.function_of[task] = len(self.hashes) + twins.setdefault(number, len(twins))
         return list(twins)
-
-
-def _is_coroutine(function: Callable[..., Any]) -> bool:
-    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE)
 
 
 def _awaiting(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,6 +11,7 @@
     appendonlydir/    what Redis remembers through a crash (Redis 6.2: appendonly.aof)
     arena, spill-*    where files with large values lie (`dagnb.runtime.places`), and those on this disk
     marks             one line per slot: the task that runs there (`dagnb.runtime.marks`)
+    s<slot>           where others listen to the streams of a worker (`dagnb.runtime.frames`)
     worker-<slot>.log what a worker says outside its tasks
 
 All of it belongs to us alone, and all of it is gone after an idle exit.

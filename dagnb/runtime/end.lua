@@ -13,7 +13,7 @@ call('RPUSH', run .. 'fin', ARGV[2])
 call('HDEL', dagnb .. 'runs', ARGV[1])
 local gone = {}
 for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'way',
-  'won', 'seat', 'lost', 'use' }) do
+  'won', 'seat', 'lost', 'use', 'open' }) do
   gone[#gone + 1] = run .. part
 end
 for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do

@@ -15,8 +15,10 @@ run      dag                 string  the packed graph, sealed              (gone
          avg                 string  mean duration of a task, ns           (gone)
          way                 hash    task → where its copies go, or its group, if it has such  (gone)
          won                 hash    task with copies → slot of the first outcome, * if its value stayed there  (gone)
-         seat                hash    group → slot that took its first task  (gone)
+         seat                hash    group → slot that took its first task; of streams: s<task> likewise, t<task>
+                             tried early, x<attempt> that was made again  (gone)
          lost                hash    slot that was given up → slot that has its tasks now, -1: whoever is free  (gone)
+         open                hash    producer → attempt that can be listened to  (gone)
          pre<slot>           list    "task:blob": a value that the slot wants early  (gone)
          loc, blob           hash    task → blob; blob → values, sealed    (gone)
          p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay before they are written  (gone)

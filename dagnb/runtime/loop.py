@@ -20,9 +20,11 @@ from .execute import failure
 from .groups import Groups
 from .marks import NONE
 from .outbox import COMMIT, ELSEWHERE, GIVEN, GRAIN, LONG, SYNC, Outbox
+from .pieces import whole
 from .preload import Preloader
 from .remake import remake
 from .serialize import ATOMS, unseal
+from .streams import Streams
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
 from .values import GONE, INLINE, Encoded, Gone, Remote, copy_of, land, size_of, unpack_blob
 
@@ -77,9 +79,11 @@ class Loop:
         self.in_vain = False  # whether the last answer had nothing although something was wanted
         self.outbox = Outbox(self)
         found = compiled.annotated
-        self.annotated = "-" if found.copies or found.groups else ""  # what `sync` is told
+        self.annotated = "-" if found.copies or found.groups or found.streams else ""  # what `sync` is told
         self.copies = Copies(self) if found.copies else None
         self.groups = Groups(self) if found.groups else None
+        self.streams = Streams(self) if found.streams else None
+        compiled.produce = self.streams.produce if self.streams is not None else whole
         self.preloader = Preloader.of(self)
 
     def run(self) -> None:
@@ -91,6 +95,8 @@ class Loop:
                 self.preloader.stop()
             if self.finished:
                 self.desk.arena.forget(self.run_id)
+            if self.streams is not None:
+                self.streams.stop()
         known = len(self.graph.hashes)
         self.desk.learn(self.graph.hashes, self.pace[:known], self.total // self.ran if self.ran else 0)
 
@@ -123,6 +129,9 @@ class Loop:
                 dry = True  # ask once more, with a commit: a worker commits everything before it blocks
             else:
                 dry = False
+                if self.streams is not None and self.streams.early():
+                    self.mark = now()
+                    continue
                 self.desk.arena.collect(self.run_id, self.desk.shelf.uses)
                 if self.desk.rest(self.run_id, self.total):
                     break
@@ -449,9 +458,13 @@ class Loop:
         if claimed:
             if self.groups is not None:
                 self.groups.join(claimed)
-            rank, route = self.graph.rank, self.graph.route
+            route = self.graph.route
             if route is not None:
                 self.awaited -= sum(route[task] == self.position for task in claimed)
+        if self.streams is not None:
+            claimed = self.streams.granted(claimed)
+        if claimed:
+            rank = self.graph.rank
             for task in claimed:
                 self.here[task] = 1
             self.ready += [rank[t] for t in claimed] if rank else claimed

@@ -5,7 +5,8 @@ A worker writes its line before it calls a task; when the worker has died, the s
     bytes 0–7     number of the running task, all ones when none runs
     bytes 8–39    run id, ASCII, padded with zeros
     bytes 40–47   when it started: nanoseconds of CLOCK_MONOTONIC; 0 where the worker spares itself this second write
-    bytes 48–63   free
+    byte 48       1 while the task is only tried: nobody owns it yet (`dagnb.runtime.streams`)
+    bytes 49–63   free
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 LINE = 64
 #: Slots on the page; the file is sparse, unused lines cost nothing.
 SLOTS = 4096
+#: The byte that says that a task is only tried.
+EARLY = 48
 #: No task runs.
 NONE = (1 << 64) - 1
 _EMPTY = NONE.to_bytes(8, "little") + bytes(LINE - 8)
@@ -26,11 +29,15 @@ _EMPTY = NONE.to_bytes(8, "little") + bytes(LINE - 8)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What one slot was doing: `task` None when nothing; `start` in seconds of the monotonic clock."""
+    """What one slot was doing: `task` None when nothing; `start` in seconds of the monotonic clock.
+
+    `early`: the task was only tried, and is not to blame: it belongs to nobody.
+    """
 
     task: int | None
     run: str
     start: float
+    early: bool = False
 
 
 class Marks:
@@ -51,7 +58,7 @@ class Marks:
         line = self._page[slot * LINE : (slot + 1) * LINE]
         task = int.from_bytes(line[:8], "little")
         run = line[8:40].rstrip(b"\0").decode("ascii", "replace")
-        return Mark(None if task == NONE else task, run, int.from_bytes(line[40:48], "little") / 1e9)
+        return Mark(None if task == NONE else task, run, int.from_bytes(line[40:48], "little") / 1e9, bool(line[EARLY]))
 
     def clear(self, slot: int) -> None:
         """The slot does nothing."""

@@ -262,6 +262,8 @@ class Outbox:
         have, need, route, reported, heavy = loop.have, loop.need, loop.graph.route, self.counted, loop.heavy
         starts, deps = loop.graph.starts, loop.graph.deps
         seated = loop.groups.seated if loop.groups is not None else ()
+        if loop.streams is not None:
+            loop.streams.late |= self.dirty.intersection(loop.streams.of)
         for child in self.dirty:
             tail += ("INCRBY", "i32", f"#{child}", reported.get(child, 0) - have[child])
             reported[child] = have[child]

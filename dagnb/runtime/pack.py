@@ -20,6 +20,7 @@ import numpy as np
 from dagnb.errors import PickleError
 from dagnb.graph.calls import CONSTANT, GATHERED
 from dagnb.graph.graph import TaskRef
+from dagnb.graph.iterators import unwrapped
 
 from .annotated import NOBODY, Annotated
 from .columns import pack_needs, packed
@@ -85,7 +86,7 @@ def pack(
     templates, template_of, constants, counts = _templates(graph)
     functions = pickled_functions(graph)
     rank, places = _order(graph, plan)
-    annotated = Annotated.of(plan)
+    annotated = Annotated.of(plan, graph)
     roots = graph.roots
     free = roots if not len(places) else roots[places[roots] < 0]
     if annotated.copies or annotated.groups:
@@ -178,7 +179,7 @@ def pickled_functions(graph: TaskGraph) -> dict[str, bytes]:
             data = dumps(function)
         except PickleError as error:
             task = int(np.flatnonzero(calls.function == number)[0])
-            name = getattr(function, "__name__", "function")
+            name = getattr(unwrapped(function), "__name__", "function")
             advice = "Make what it uses inside the function, or pass it as an argument."
             msg = f"{name}() cannot be sent to a worker: {error}{_line(graph, task)}\n  {advice}"
             raise PickleError(msg) from error

@@ -22,10 +22,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dagnb.runtime.children import Child
 from dagnb.runtime.forking import can_fork
+from dagnb.runtime.frames import address
 from dagnb.runtime.marks import SLOTS, Mark, Marks
 from dagnb.runtime.resources import memory_reason
 from dagnb.runtime.server import tail
@@ -34,8 +36,6 @@ from dagnb.runtime.status import WorkerStatus
 from dagnb.runtime.watch import Watch, resident
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dagnb.runtime.context import Context
     from dagnb.runtime.directory import RuntimeDir
     from dagnb.runtime.resources import Resources
@@ -226,7 +226,7 @@ class Slots:
 
     def charge(self, slot: Slot, mark: Mark, child: Child) -> tuple[int, str] | tuple[int, str, str] | tuple[()]:
         """Blame the task that ran; what `fence` is to be told once it must not be run again."""
-        if mark.task is None:
+        if mark.task is None or mark.early:
             return ()
         limit = self.resources(slot).memory
         if limit is not None and (slot.peak or child.exit_code == EXHAUSTED):
@@ -286,6 +286,7 @@ class Slots:
         for slot in slots:
             del self.slots[slot.number]
             self.directory.worker_log(slot.number).unlink(missing_ok=True)
+            Path(address(self.directory.path, slot.number)).unlink(missing_ok=True)
         del self.contexts[context]
         return True
 

@@ -204,7 +204,7 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   call('RPUSH', run .. 'fin', ending)
   call('HDEL', dagnb .. 'runs', ARGV[4])
   local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay',
-    'way', 'won', 'seat', 'lost', 'loose', 'use' }
+    'way', 'won', 'seat', 'lost', 'loose', 'use', 'open' }
   for i = 1, #gone do gone[i] = run .. gone[i] end
   for _, list in ipairs({ 'pay', 'loose' }) do
     for _, key in ipairs(call('LRANGE', run .. list, 0, -1)) do gone[#gone + 1] = key end

@@ -21,9 +21,10 @@ from .arena import Arena
 from .compiled import Compiled
 from .conversation import Conversation
 from .execute import install_captures
+from .frames import Porter, address
 from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
-from .marks import NONE, Marks
+from .marks import EARLY, NONE, Marks
 from .places import listed
 from .serialize import loads, unseal
 from .values import Shelf, weight
@@ -62,6 +63,7 @@ class Desk:
         stays = os.environ.pop("DAGNB_KEEP_ALIVE", "")
         self.keep_alive = float(stays) if stays else None
         self.slot = slot
+        self.directory = directory
         self.secret = (directory / "secret").read_bytes()
         address = (directory / "address").read_text()
         self.talk = Conversation(Wire(address, f"worker-{slot}"), (_HERE / "sync.lua").read_text(), epoch)
@@ -76,6 +78,7 @@ class Desk:
         self._page = Marks(directory / "marks").line(slot)
         self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
         self.mark[0] = NONE
+        self._porter: Porter | None = None
         self.next_run = ""
         self._joined: set[str] = set()
         self._settled = False
@@ -97,6 +100,17 @@ class Desk:
         self._pace.update(zip(hashes, pace, strict=True))
         if mean:
             self._cost.update(dict.fromkeys(hashes, mean))
+
+    def porter(self) -> Porter:
+        """Where others come for what is made here, from the first time that anybody may."""
+        if self._porter is None:
+            self._porter = Porter(address(self.directory, self.slot), self.secret)
+        return self._porter
+
+    def try_out(self, task: int | None) -> None:
+        """A task is only tried from here on, or not any more: it can be interrupted, and is to blame for nothing."""
+        self._page[EARLY] = task is not None
+        self.mark[0] = NONE if task is None else task
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         if self.mark[0] != NONE:

@@ -120,7 +120,7 @@ def test_sizes(value: object, want: float) -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"retires": 3}, "@task has no option retires.|did you mean retries"),
-    ({"zzz": 3}, "@task has no option zzz.|It knows name, outs, est, out_size, cpus, memory, retries,"),
+    ({"zzz": 3}, "@task has no option zzz.|It knows name, outs, est, out_size, cpus, memory, stream, retries,"),
     (
         {"est": "soon"},
         'est=\'soon\' is not a duration such as 30, "30s", "5m" or "2h".|Write est=30, or a text with its unit.',
@@ -164,7 +164,6 @@ LATER: dict[str, Any] = {
     "requires": "numpy",
     "seed": 3,
     "rerun": False,
-    "stream": True,
 }
 
 

@@ -78,12 +78,12 @@ def test_annotations_travel_and_a_plan_without_them_carries_none():
         2: Annotations(duplicate=w(1)),
         3: Annotations(group=7),
         4: Annotations(group=7, keep_local=True),
-        11: Annotations(preload=tuple(graph.dependencies(11)[:1]), stream=tuple(graph.dependencies(11)[:1])),
+        11: Annotations(preload=tuple(graph.dependencies(11)[:1])),
     }
     where = [0, -1, 0, -1, -1, *[-1] * 6, 1]
     program = Compiled(pack(graph, planned(graph, where, notes), {}, kept=graph.kept).body)
     first = graph.dependencies(11)[0]
-    assert program.annotated == Annotated({2: (0, 1)}, {3: 7, 4: 7}, {first: {1: 1}}, (4,), {11: (first,)})
+    assert program.annotated == Annotated({2: (0, 1)}, {3: 7, 4: 7}, {first: {1: 1}}, (4,), {})
     assert [program.route[i] for i in range(5)] == [0, NOBODY, ASK, ASK, ASK]
     assert program.annotated.ways([40, 41]) == {2: "d40,41", 3: "g7", 4: "g7"}
     plain = Compiled(pack(graph, planned(graph, where, {}), {}, kept=graph.kept).body)

@@ -1,0 +1,60 @@
+"""Generators as tasks: the value is the list of what is yielded, each piece as it was at that moment."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .serialize import ATOMS, dumps, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+def snapshot(chunk: Any, *, pickled: bool) -> tuple[Any, bytes]:
+    """A chunk as it is now, whatever its generator does to it later; and its bytes where `pickled` asks for them.
+
+    Raises PickleError for what cannot travel.
+    """
+    kind = type(chunk)
+    if kind in ATOMS:
+        return chunk, pickle.dumps(chunk, 5) if pickled else b""
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not chunk.dtype.hasobject:
+        return chunk.copy(), dumps(chunk) if pickled else b""
+    data = dumps(chunk)
+    return loads(data), data
+
+
+class Producer(Protocol):
+    """Who runs the generators of a run."""
+
+    produce: Callable[[Iterable[Any]], list[Any]]
+
+
+def listing(function: Callable[..., Any], run: Producer) -> Callable[..., Any]:
+    """A generator function as a task: its value is the list of what it yields."""
+
+    def call(*args: Any, **kwargs: Any) -> list[Any]:
+        return run.produce(function(*args, **kwargs))
+
+    return call
+
+
+def whole(chunks: Iterable[Any]) -> list[Any]:
+    """The list of what is yielded, each as it was then: a generator may go on with the same object."""
+    return [snapshot(chunk, pickled=False)[0] for chunk in chunks]
+
+
+async def gathered(chunks: Any) -> list[Any]:
+    """The same of an asynchronous generator."""
+    return [snapshot(chunk, pickled=False)[0] async for chunk in chunks]
+
+
+def gathering(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An asynchronous generator function as a coroutine function."""
+    return partial(_gather, function)
+
+
+async def _gather(function: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Any]:
+    return await gathered(function(*args, **kwargs))

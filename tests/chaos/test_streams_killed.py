@@ -1,0 +1,129 @@
+"""Either side of a stream is killed, at several places: the values are right, each task is told once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dagnb.graph.graph import TaskRef
+from dagnb.runtime.pool import LocalPool
+from dagnb.runtime.run import start
+from tests.chaos.test_annotated_killed import spree
+from tests.chaos.test_worker_killed import told_once
+from tests.runtime.dags import Sketch, total
+from tests.runtime.test_annotations import nothing_left, planned
+from tests.runtime.test_streams import marks, streamed, woven
+
+pytestmark = pytest.mark.chaos
+
+LENGTH = 12
+
+
+@pytest.fixture(scope="module")
+def pool() -> LocalPool:
+    return LocalPool.connect()
+
+
+def die_once(path: str) -> None:
+    """The first to come here dies."""
+    try:
+        Path(path).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def made(path: str, at: int, tag: str) -> Iterator[Any]:
+    """Dies once before the chunk `at`; every attempt gives other chunks, so that nobody may mix them."""
+    with Path(path + "made").open("a") as file:
+        file.write("x")
+    attempt = marks(path + "made")
+    for i in range(LENGTH):
+        if i == at:
+            die_once(path + "producer")
+        time.sleep(0.02)
+        yield f"{tag} {attempt} {i}"
+    if at == LENGTH:
+        die_once(path + "producer")
+
+
+@streamed
+def taken(path: str, at: int, chunks: Iterator[Any]) -> list[Any]:
+    with Path(path + "taken").open("a") as file:
+        file.write("x")
+    found = []
+    for i, chunk in enumerate(chunks):
+        if i == at:
+            die_once(path + "consumer")
+        found.append(chunk)
+    if at == LENGTH:
+        die_once(path + "consumer")
+    return found
+
+
+def same(both: list[list[str]]) -> list[str]:
+    assert both[0] == both[1]
+    return both[0]
+
+
+@pytest.mark.parametrize("free", [False, True], ids=["named", "free"])
+@pytest.mark.parametrize(
+    ("producer", "consumer"),
+    [(0, -1), (1, -1), (6, -1), (11, -1), (12, -1), (-1, 0), (-1, 5), (-1, 11), (-1, 12), (6, 3), (3, 6), (12, 12)],
+)
+def test_a_death_on_either_side_loses_nothing_and_repeats_no_outcome(pool, tmp_path, producer, consumer, free):
+    """What the consumer saw is what the producer's value is, of one and the same attempt."""
+    path = str(tmp_path) + "/"
+    sketch = Sketch()
+    source = sketch(made, path, producer, "chunk")
+    reader = sketch(taken, path, consumer, source)
+    last = sketch(same, [source, reader])
+    graph = sketch.graph(kept=[source.task, reader.task])
+    begun = start(graph, planned(graph, [-1, -1, -1] if free else [0, 1, 0], {}), pool).wait(30)
+    assert begun.state == "done", (begun.state, begun.errors())
+    found = begun.result(last)
+    assert found == begun.result(reader) == begun.result(source)
+    assert len(found) == LENGTH
+    assert len({chunk.split()[1] for chunk in found}) == 1
+    assert marks(path + "made") <= 2 + (producer >= 0)
+    told_once(begun, 3)
+    nothing_left(begun)
+
+
+@streamed
+def heavy(chunks: Iterator[Any]) -> float:
+    return float(sum(chunk.sum() for chunk in chunks))
+
+
+def weights(number: int) -> Iterator[Any]:
+    for i in range(6):
+        time.sleep(0.005)
+        yield np.full(1 << 17, number + i, np.int64)
+
+
+def test_sigkill_among_large_streams(pool):
+    sketch = Sketch()
+    sums = [sketch(heavy, sketch(weights, i)) for i in range(60)]
+    last = sketch(total, sums)
+    graph = sketch.graph()
+    where = [k % 3 for i in range(60) for k in (i, i + 1)] + [-1]
+    begun = start(graph, planned(graph, where, {}, workers=3), pool)
+    spree(pool, begun, 0.1, 1)
+    assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(60))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sigkill_among_woven_streams(pool, seed):
+    sketch, want = woven(seed, 150)
+    graph = sketch.graph(kept=range(150))
+    where = np.random.default_rng(seed).integers(-1, 3, 150).tolist()
+    begun = start(graph, planned(graph, where, {}, workers=3), pool)
+    spree(pool, begun, 0.08, seed)
+    assert [begun.result(TaskRef(i)) for i in range(150)] == want
