@@ -10,6 +10,7 @@ from dagnb.errors import PickleError
 from dagnb.trace.records import COMMIT as COMMITTED
 from dagnb.trace.records import PROVISIONAL, Record, RecordKind, pack_batch
 
+from .clustering import Moved, awaits_readers, worth_moving
 from .marks import NONE
 from .serialize import ATOMS, dumps, seal
 from .values import BLOB, GONE, INLINE, SMALL, Encoded, Remote, encode, pack_blob
@@ -52,6 +53,7 @@ class Outbox:
         self.announced = -1
         self.reported = now()
         self.flying: list[int] = []  # frontier of the commit that is not acknowledged
+        self.moved = Moved(loop.graph.annotated.local)
         self.stale = False  # Redis lists copies as owned here that were dropped
 
     # ---- gather -----------------------------------------------------------------------------------------------------
@@ -81,6 +83,8 @@ class Outbox:
     def _commits(self, tick: int, mean: float, *, must: bool) -> bool:
         loop = self.loop
         if not self.done:
+            return False
+        if not must and loop.heavy and loop.ready and awaits_readers(loop, min(mean, SYNC), COMMIT):
             return False
         if must or tick - self.reported > COMMIT or mean > SYNC or loop.graph.single:
             return True
@@ -189,6 +193,10 @@ class Outbox:
         ready.sort()
         stays = 1 if clear else -(-len(ready) // 2)
         given = [r for r in ready[stays:] if place is None or place[by_rank[r] if by_rank else r] == -1]
+        if loop.heavy and not loop.graph.single:
+            given = worth_moving(loop, given, stays, min(mean, SYNC))
+        if not given:
+            return []
         gone = set(given)
         loop.ready[:] = [r for r in ready if r not in gone]  # sorted, hence a heap
         tasks = [by_rank[r] for r in given] if by_rank else given
@@ -296,6 +304,8 @@ class Outbox:
         if len(data) > INLINE:
             result = self.loop.desk.shelf.put(task, data)
             self.payloads += result.names
+        if type(result) is Remote:
+            self.moved.add(len(data), now() - began)
         self._uploaded(task, (now() - began) * 1e-9, len(data))
         return result
 
