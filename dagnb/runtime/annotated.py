@@ -3,7 +3,7 @@
     copies      task → positions that each run it; the first outcome counts (`dagnb.runtime.copies`)
     groups      task without a worker → group: whoever claims the first member gets the others (`sync.lua`, seats)
     preloads    object → {position: tasks named there that want it early} (`dagnb.runtime.preload`)
-    local       tasks whose output shall not leave before somebody else needs it; packed, not yet obeyed
+    local       tasks whose output shall not leave while tasks here may use it up (`dagnb.runtime.clustering`)
     streams     task → inputs that it can take while they are made: what the functions allow, whatever the plan foresees
                 (`dagnb.runtime.streams`)
 

@@ -11,6 +11,7 @@ from dagnb.trace.records import COMMIT as COMMITTED
 from dagnb.trace.records import PROVISIONAL, Record, RecordKind, pack_batch
 
 from .arena import Shared
+from .clustering import Moved, awaits_readers, worth_moving
 from .marks import NONE
 from .serialize import ATOMS, dumps, seal
 from .values import BLOB, GONE, INLINE, SMALL, Encoded, Parcel, Remote, encode, pack_blob, size_of
@@ -65,6 +66,7 @@ class Outbox:
         self.paced = 0  # the mean duration that Redis was told last
         self.reported = now()
         self.flying: list[int] = []  # frontier of the commit that is not acknowledged
+        self.moved = Moved(loop.graph.annotated.local)
         self.stale = False  # Redis lists copies as owned here that were dropped
 
     # ---- gather -----------------------------------------------------------------------------------------------------
@@ -108,6 +110,8 @@ class Outbox:
     def _commits(self, tick: int, mean: float, *, must: bool) -> bool:
         loop = self.loop
         if not self.done and not self.skipped:
+            return False
+        if not must and loop.heavy and loop.ready and awaits_readers(loop, min(mean, SYNC), COMMIT):
             return False
         if must or tick - self.reported > COMMIT or mean > SYNC or loop.graph.single:
             return True
@@ -227,7 +231,12 @@ class Outbox:
             return []
         ready.sort()
         stays = 1 if clear else -(-len(ready) // 2)
-        given = [r for r in ready[stays:] if place is None or place[by_rank[r] if by_rank else r] == -1][-GIVEN:]
+        given = [r for r in ready[stays:] if place is None or place[by_rank[r] if by_rank else r] == -1]
+        if loop.heavy and not loop.graph.single:
+            given = worth_moving(loop, given, stays, min(mean, SYNC))
+        given = given[-GIVEN:]
+        if not given:
+            return []
         gone = set(given)
         loop.ready[:] = [r for r in ready if r not in gone]  # sorted, hence a heap
         tasks = [by_rank[r] for r in given] if by_rank else given
@@ -332,6 +341,8 @@ class Outbox:
         except PickleError as error:
             parcel = Parcel(Unpicklable(str(error)))
         result: Any = Encoded(parcel.head) if parcel.head and parcel.size <= INLINE else self._lent(task, value, parcel)
+        if type(result) is not Encoded:
+            self.moved.add(parcel.size, now() - began)
         self._uploaded(task, (now() - began) * 1e-9, parcel.size)
         return result
 

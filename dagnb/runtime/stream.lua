@@ -61,6 +61,7 @@ elseif verb == 'take' then
   end
   if call('HSETNX', run .. 'seat', 't' .. ARGV[3], slot) == 0 then return {} end
   if #ARGV[4] > 0 then call('HSET', run .. 'seat', ARGV[4], slot) end
+  call('SREM', run .. 'idle', slot) -- a word that calls to other work had better go to somebody else
   return tokens
 elseif verb == 'leave' then
   if call('HGET', run .. 'seat', 't' .. ARGV[3]) == slot then call('HDEL', run .. 'seat', 't' .. ARGV[3]) end

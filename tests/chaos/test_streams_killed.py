@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -18,54 +11,15 @@ from dagnb.runtime.run import start
 from tests.chaos.test_annotated_killed import spree
 from tests.chaos.test_worker_killed import told_once
 from tests.runtime.dags import Sketch, total
+from tests.runtime.flows import LENGTH, heavy, made, marks, taken, weights, woven
 from tests.runtime.test_annotations import nothing_left, planned
-from tests.runtime.test_streams import marks, streamed, woven
 
 pytestmark = pytest.mark.chaos
-
-LENGTH = 12
 
 
 @pytest.fixture(scope="module")
 def pool() -> LocalPool:
     return LocalPool.connect()
-
-
-def die_once(path: str) -> None:
-    """The first to come here dies."""
-    try:
-        Path(path).touch(exist_ok=False)
-    except FileExistsError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def made(path: str, at: int, tag: str) -> Iterator[Any]:
-    """Dies once before the chunk `at`; every attempt gives other chunks, so that nobody may mix them."""
-    with Path(path + "made").open("a") as file:
-        file.write("x")
-    attempt = marks(path + "made")
-    for i in range(LENGTH):
-        if i == at:
-            die_once(path + "producer")
-        time.sleep(0.02)
-        yield f"{tag} {attempt} {i}"
-    if at == LENGTH:
-        die_once(path + "producer")
-
-
-@streamed
-def taken(path: str, at: int, chunks: Iterator[Any]) -> list[Any]:
-    with Path(path + "taken").open("a") as file:
-        file.write("x")
-    found = []
-    for i, chunk in enumerate(chunks):
-        if i == at:
-            die_once(path + "consumer")
-        found.append(chunk)
-    if at == LENGTH:
-        die_once(path + "consumer")
-    return found
 
 
 def same(both: list[list[str]]) -> list[str]:
@@ -97,26 +51,15 @@ def test_a_death_on_either_side_loses_nothing_and_repeats_no_outcome(pool, tmp_p
     nothing_left(begun)
 
 
-@streamed
-def heavy(chunks: Iterator[Any]) -> float:
-    return float(sum(chunk.sum() for chunk in chunks))
-
-
-def weights(number: int) -> Iterator[Any]:
-    for i in range(6):
-        time.sleep(0.005)
-        yield np.full(1 << 17, number + i, np.int64)
-
-
 def test_sigkill_among_large_streams(pool):
     sketch = Sketch()
-    sums = [sketch(heavy, sketch(weights, i)) for i in range(60)]
+    sums = [sketch(heavy, sketch(weights, i)) for i in range(30)]
     last = sketch(total, sums)
     graph = sketch.graph()
-    where = [k % 3 for i in range(60) for k in (i, i + 1)] + [-1]
+    where = [k % 3 for i in range(30) for k in (i, i + 1)] + [-1]
     begun = start(graph, planned(graph, where, {}, workers=3), pool)
     spree(pool, begun, 0.1, 1)
-    assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(60))
+    assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(30))
 
 
 @pytest.mark.parametrize("seed", range(3))
