@@ -33,6 +33,8 @@ class Rehearsal:
     """One graph on one cluster, to be run again and again under other plans.
 
     start, end    [n] of the last run that came to its end
+    length        [workers][n] seconds that each task takes there
+    tail          [n] seconds that follow a task at the least
     tasks         tasks started over all runs: what they have cost
     runs          how many there were
     """
@@ -44,8 +46,8 @@ class Rehearsal:
         kinds, kind = kinds_of(cluster)
         columns = [occupied(w, cluster, estimates) for w in kinds]
         as_lists: list[list[float]] = [column.tolist() for column in columns]
-        self._length = [as_lists[k] for k in kind]
-        self._tail = _tails(graph, np.min(columns, axis=0))
+        self.length = [as_lists[k] for k in kind]
+        self.tail = _tails(graph, np.min(columns, axis=0))
         self._threads = [w.threads for w in cluster.workers]
         self._up = cluster.startup
         self._transfer: list[float] = transfer.tolist()
@@ -63,7 +65,7 @@ class Rehearsal:
 
         Infinite as soon as it is certain to be `limit` or more; then `start` and `end` stay those of an earlier run.
         """
-        n, children, transfer, tail, length = len(worker), self._children, self._transfer, self._tail, self._length
+        n, children, transfer, tail, length = len(worker), self._children, self._transfer, self.tail, self.length
         start, end, there = [0.0] * n, [0.0] * n, [0.0] * n
         missing, free = self._missing[:], [0] * len(length)
         own: list[list[tuple[float, int]]] = [[] for _ in length]  # heaps of what is ready
