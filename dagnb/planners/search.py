@@ -25,13 +25,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from dagnb.planning.fit import fitting
 from dagnb.planning.placement import Placed, Placer
 from dagnb.planning.rehearsal import NEVER, Rehearsal
 
 from .deal import Dealer
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from dagnb.graph.graph import TaskGraph
@@ -77,7 +79,9 @@ class Search:
         self.key: Sequence[float] = [0.0] * len(graph)
         self.evaluations = 0
         self.work = 0.0
-        self._graph, self._workers = graph, len(cluster)
+        self._workers = len(cluster)
+        fits = fitting(graph, cluster)
+        self._homes = None if fits is None else [np.flatnonzero(row).tolist() for row in fits]
         self._rehearsal = Rehearsal(graph, cluster, estimates, transfer)
         self._placer = Placer(graph, cluster, estimates, transfer)
         self._transfer: list[float] = transfer.tolist()
@@ -144,7 +148,7 @@ class Search:
         for task in tasks:
             draw = chance.random()
             beside = self._deps[task] if draw < 0.25 else self._users[task] if draw < 0.4 else ()
-            worker[task] = self.worker[chance.choice(beside)] if beside else chance.randrange(self._workers)
+            worker[task] = self.worker[chance.choice(beside)] if beside else self._home(task)
         return worker, self._shifted(tasks[0]) if chance.random() < 0.4 else self.key
 
     def _swap(self) -> Change:
@@ -211,6 +215,10 @@ class Search:
         if not self._critical:
             self._critical = self._hanging()
         return self._chance.choice(self._critical)
+
+    def _home(self, task: int) -> int:
+        """Any worker that has what the task needs."""
+        return self._chance.randrange(self._workers) if self._homes is None else self._chance.choice(self._homes[task])
 
     def _few(self) -> list[int]:
         """One to three tasks to change."""
