@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dagnb.graph.analysis import upward_order, upward_rank
+from dagnb.planning.fit import fit
 from dagnb.planning.listing import drawn, transfers
 from dagnb.planning.placement import Placed, occupied
 from dagnb.planning.planner import find_planner
@@ -68,7 +69,7 @@ class Auto:
 
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """The plan that the simulator prefers."""
-        free = find_planner("free").plan(graph, cluster, estimates)
+        free = fit(find_planner("free").plan(graph, cluster, estimates), graph, cluster, estimates)
         if not len(graph) or not (self.thorough or worthwhile(graph, cluster, estimates)):
             return self._signed(free, "free", 1)
         named = find_planner("heft").plan(graph, cluster, estimates)

@@ -28,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnb.errors import PlanError
+from dagnb.planning.fit import fitting
 from dagnb.planning.listing import transfers
-from dagnb.planning.placement import occupied, preloads
+from dagnb.planning.placement import kinds_of, preloads
 from dagnb.planning.plan import Plan
 from dagnb.planning.planner import find_planner
 from dagnb.planning.simulator import complete, forecast, in_units_of
@@ -94,8 +95,13 @@ def pareto(
 
 
 def _fastest(graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> tuple[Plan, float]:
-    """`heft` on the workers of the best size, as a plan for the whole cluster, and its makespan."""
-    members = sizes(cluster, estimates)[0]
+    """`heft` on the workers of the best size, as a plan for the whole cluster, and its makespan.
+
+    Where no size has room for all tasks: `heft` on all workers.
+    """
+    members, fits = sizes(graph, cluster, estimates)[0], fitting(graph, cluster)
+    if fits is not None and not fits[:, members[0]].all():
+        members = list(range(len(cluster)))
     best = replace(cluster, workers=tuple(cluster.workers[i] for i in members))
     plan = find_planner("heft").plan(graph, best, estimates)
     columns = plan.columns
@@ -111,8 +117,8 @@ def _weighed(graph: TaskGraph, cluster: Cluster, estimates: Estimates, base: Pla
     run = forecast(graph, base, cluster, estimates)
     best, cost, tried = base, run.gb_seconds, 1
     transfer = transfers(cluster, estimates, published=False)
-    by_size = {(w.speed, w.memory): occupied(w, cluster, estimates) for w in cluster.workers}
-    lengths = [by_size[w.speed, w.memory] for w in cluster.workers]
+    columns, kind = kinds_of(graph, cluster, estimates)
+    lengths = [columns[k] for k in kind]
     method = Downgrade(graph, cluster, lengths, transfer, base, run.timeline)
     company = _company(run.timeline.start, run.timeline.end)
     for share, quiet in TRIALS:

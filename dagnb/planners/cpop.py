@@ -13,12 +13,15 @@ Among tasks that could come next the highest priority is placed first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dagnb.graph.analysis import critical_path, downward_rank, upward_rank
 from dagnb.planning.listing import by_priority, drawn, mean_costs, transfers
-from dagnb.planning.placement import Placer, occupied
+from dagnb.planning.placement import Placer
 from dagnb.planning.simulator import in_units_of
 
 if TYPE_CHECKING:
@@ -39,9 +42,22 @@ class Cpop:
         costs = mean_costs(cluster, estimates, transfer)
         order = by_priority(graph, upward_rank(graph, *costs) + downward_rank(graph, *costs))
         path = critical_path(graph, *costs)
-        along = [float(occupied(w, cluster, estimates)[path].sum()) for w in cluster.workers]
+        placer = Placer(graph, cluster, estimates, transfer)
+        worker, pinned = _for_path(placer, path)
         only = [-1] * len(graph)
-        for task in path:
-            only[task] = along.index(min(along))
-        placed = Placer(graph, cluster, estimates, transfer).place(order, only=only)
+        for task in pinned:
+            only[task] = worker
+        placed = placer.place(order, only=only)
         return drawn(graph, cluster, estimates, transfer, placed, order, planner="cpop")
+
+
+def _for_path(placer: Placer, path: Sequence[int]) -> tuple[int, list[int]]:
+    """The worker that runs the whole path fastest, and what goes there: all of it, but for tasks that do not fit.
+
+    Where no worker has what every task of the path needs, it is one that has it for most of them.
+    """
+    columns = [placer.columns[kind][path] for kind in placer.kind]
+    there = [np.isfinite(column) for column in columns]
+    along = [(-int(f.sum()), float(column[f].sum())) for column, f in zip(columns, there, strict=True)]
+    worker = along.index(min(along))
+    return worker, [task for task, fits in zip(path, there[worker].tolist(), strict=True) if fits]

@@ -26,7 +26,7 @@ import numpy as np
 
 from dagnb.errors import PlanError
 from dagnb.planning.listing import drawn, transfers
-from dagnb.planning.placement import Inputs, Lane, Placed, kinds_of, occupied
+from dagnb.planning.placement import Inputs, Lane, Placed, kinds_of
 from dagnb.planning.simulator import in_units_of
 
 if TYPE_CHECKING:
@@ -119,13 +119,13 @@ class Batch:
         self._missing: list[int] = np.diff(graph.dep_start).tolist()
         self._cut, self._users = (column.tolist() for column in graph.children)
         self._busy: list[bool] = (estimates.mean > 0).tolist()
-        kinds, kind = kinds_of(cluster)
-        length = [occupied(w, cluster, estimates).tolist() for w in kinds]
+        columns, kind = kinds_of(graph, cluster, estimates)
+        length = [column.tolist() for column in columns]
         own = [[Lane(i, cluster.startup) for _ in range(w.threads)] for i, w in enumerate(cluster.workers)]
         self._own = [Pairs(lanes, length[k]) for lanes, k in zip(own, kind, strict=True)]
         self._kinds = [
             Pairs([lane for lanes, of in zip(own, kind, strict=True) if of == k for lane in lanes], length[k])
-            for k in range(len(kinds))
+            for k in range(len(columns))
         ]
         self._enter(graph.roots.tolist())
 
@@ -146,12 +146,20 @@ class Batch:
             task = ready.pop()
             elsewhere, nearest, there = self._inputs.of(task)
             if not self._busy[task]:
-                ready += self._settle(task, max(nearest, 0), there, there)
+                holder = self._holder(task, max(nearest, 0))
+                at = there if holder == nearest else elsewhere
+                ready += self._settle(task, holder, at, at)
                 continue
             for pairs in self._kinds:
                 pairs.add(task, elsewhere)
             if nearest >= 0:
                 self._own[nearest].add(task, there)
+
+    def _holder(self, task: int, wanted: int) -> int:
+        """For a task of length zero: this worker, or the first that has what the task needs."""
+        if self._own[wanted].length[task] < float("inf"):
+            return wanted
+        return next(w for w, pairs in enumerate(self._own) if pairs.length[task] < float("inf"))
 
     def _settle(self, task: int, worker: int, begin: float, end: float) -> list[int]:
         """Write a task down; returns those that need nothing else."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dagnb.planning.assignment import Assignments
+from dagnb.planning.fit import Fits, fitting
 from dagnb.planning.simulator import forecast, in_units_of
 from dagnb.trace.critical import critical_chain
 
@@ -45,7 +46,7 @@ class NonUniform(Optimising):
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """Assign, downgrade, optimise."""
         cluster = in_units_of(estimates, cluster)
-        classes = sizes(cluster, estimates)
+        classes = sizes(graph, cluster, estimates)
         search = Search(graph, cluster, estimates, breadth_first(graph, cluster, estimates, classes[0]), self.sla)
         moved = self._downgrade(search, classes) if len(classes) > 1 and len(graph) else 0
         return self.finished(search, "non_uniform", downgraded=moved)
@@ -54,11 +55,12 @@ class NonUniform(Optimising):
         """Move workers off the critical path to lower sizes; returns how many moves were kept."""
         limit = search.time * (1 + self.tolerance)
         free = [list(members) for members in classes]
+        fits = fitting(search.graph, search.cluster)
         moved = 0
         for worker in list(_off_the_path(search)):
             place, size = worker, 0
             for lower in range(1, len(free)):
-                if not free[lower]:
+                if not free[lower] or not _has_room(fits, search.best, place, free[lower][0]):
                     continue
                 if search.spent:
                     search.cut.append("downgrade")
@@ -85,6 +87,11 @@ def _off_the_path(search: Search) -> Iterator[int]:
     for worker in np.argsort(-busy, kind="stable").tolist():
         if busy[worker] > 0 and worker not in critical:
             yield worker
+
+
+def _has_room(fits: Fits | None, plan: Plan, source: int, target: int) -> bool:
+    """Whether all tasks of one worker fit on another."""
+    return fits is None or bool(fits[plan.columns.worker == source, target].all())
 
 
 def _moved(plan: Plan, source: int, target: int) -> Plan:

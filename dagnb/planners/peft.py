@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnb.planning.listing import by_priority, drawn, transfers
-from dagnb.planning.placement import Placer, occupied
+from dagnb.planning.placement import Placer
 from dagnb.planning.simulator import in_units_of
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ class Peft:
         cluster = in_units_of(estimates, cluster)
         transfer = transfers(cluster, estimates)
         placer = Placer(graph, cluster, estimates, transfer)
-        time = np.array([occupied(w, cluster, estimates) for w in placer.kinds])
-        table = optimistic_costs(graph, time.T, transfer if len(cluster) > 1 else np.zeros(len(graph)))
+        table = optimistic_costs(
+            graph, np.array(placer.columns).T, transfer if len(cluster) > 1 else np.zeros(len(graph))
+        )
         order = by_priority(graph, table[:, placer.kind].mean(axis=1))
         placed = placer.place(order, onward=table.tolist())
         return drawn(graph, cluster, estimates, transfer, placed, order, planner="peft")

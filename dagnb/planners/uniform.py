@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dagnb.planning.fit import fitting
 from dagnb.planning.plan import Plan
 from dagnb.planning.simulator import in_units_of
 
@@ -30,9 +31,12 @@ class Uniform(Optimising):
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """A plan for each size of workers; the shortest is optimised."""
         cluster = in_units_of(estimates, cluster)
+        classes, fits = sizes(graph, cluster, estimates), fitting(graph, cluster)
+        if fits is not None:  # where no size has room for all tasks, some of the size with most are moved afterwards
+            classes = [members for members in classes if fits[:, members[0]].all()] or classes[:1]
         tried = [
             Search(graph, cluster, estimates, breadth_first(graph, cluster, estimates, members), self.sla)
-            for members in sizes(cluster, estimates)
+            for members in classes
         ]
         search = min(tried, key=lambda s: s.time)
         search.evaluations = len(tried)

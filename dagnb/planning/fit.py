@@ -1,8 +1,9 @@
 """Tasks that say what they need, on workers of several sizes: `@task(memory="4GB", cpus=2)`.
 
-Planners need not know of this. What a planner has put where it does not fit, or left to whoever is free where some are
-too small, is moved to the least loaded of the workers that are large enough, in the order of the plan; the figures are
-simulated after that. A task larger than every worker is refused by name. A cluster without limits has no sizes.
+Planners that place tasks by `dagnb.planning.placement` never place one where it does not fit. Others need not know of
+this: what they have put where it does not fit, or left to whoever is free where some are too small, is moved to the
+least loaded of the workers that are large enough, in the order of the plan; the figures are simulated after that. A
+task larger than every worker is refused by name. A cluster without limits has no sizes.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .fit import fitting
 from .plan import Annotations
 
 if TYPE_CHECKING:
@@ -42,11 +43,20 @@ def occupied(worker: WorkerSpec, cluster: Cluster, estimates: Estimates) -> Floa
     return seconds
 
 
-def kinds_of(cluster: Cluster) -> tuple[list[WorkerSpec], list[int]]:
-    """(one worker of every speed and memory, [workers] its number): tasks take equally long on workers of one kind."""
-    number: dict[tuple[float, float], int] = {}
-    kind = [number.setdefault((w.speed, w.memory), len(number)) for w in cluster.workers]
-    return [cluster.workers[kind.index(k)] for k in range(len(number))], kind
+def kinds_of(graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> tuple[list[Floats], list[int]]:
+    """([kinds][n] seconds as `occupied` has them, [workers] their kinds); tasks take equally long on those of one kind.
+
+    Infinite where a worker has not what a task needs. Raises PlanError for a task that has no worker at all.
+    """
+    fits = fitting(graph, cluster)
+    sized = fits is not None
+    number: dict[tuple[float, float, float], int] = {}
+    kind = [number.setdefault((w.speed, w.memory, w.cpus if sized else 0.0), len(number)) for w in cluster.workers]
+    firsts = [kind.index(k) for k in range(len(number))]
+    columns = [occupied(cluster.workers[first], cluster, estimates) for first in firsts]
+    if fits is not None:
+        columns = [np.where(fits[:, w], column, _NEVER) for w, column in zip(firsts, columns, strict=True)]
+    return columns, kind
 
 
 @dataclass(slots=True)
@@ -108,15 +118,14 @@ class Placer:
     Where a task is ready is two numbers: there, on the worker from which its last input would come, and elsewhere. So
     workers of one kind differ in nothing but their lanes, and the first of them that is free in time ends the search.
 
-    kinds, kind    as in `kinds_of`
+    columns, kind    as in `kinds_of`: a task is never placed where it does not fit
     """
 
     def __init__(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, transfer: Floats) -> None:
         self._graph, self._cluster, self._transfer = graph, cluster, transfer
-        self.kinds, self.kind = kinds_of(cluster)
-        columns = [occupied(w, cluster, estimates) for w in self.kinds]
-        self._length: list[list[float]] = [column.tolist() for column in columns]
-        self._least: Floats = np.min(columns, axis=0)
+        self.columns, self.kind = kinds_of(graph, cluster, estimates)
+        self._length: list[list[float]] = [column.tolist() for column in self.columns]
+        self._least: Floats = np.min(self.columns, axis=0)
 
     def place(
         self,
@@ -129,7 +138,7 @@ class Placer:
         """Every task, in the given order, where it finishes first.
 
         order      every task behind those it needs
-        only       [n] the worker that a task must go to, or -1
+        only       [n] the worker that a task must go to, which has what it needs, or -1
         onward     [n][kinds] seconds that are added to the end of a task when workers are compared
         backward   time runs backwards: `order` is the other way round, and an end is what is left of the run
         """

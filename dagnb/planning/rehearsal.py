@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dagnb.graph.analysis import upward_rank
 
-from .placement import kinds_of, occupied
+from .placement import kinds_of
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
@@ -33,6 +33,8 @@ class Rehearsal:
     """One graph on one cluster, to be run again and again under other plans.
 
     start, end    [n] of the last run that came to its end
+    length        [workers][n] seconds that each task takes there, infinite where it does not fit
+    tail          [n] seconds that follow a task at the least
     tasks         tasks started over all runs: what they have cost
     runs          how many there were
     """
@@ -41,11 +43,10 @@ class Rehearsal:
         n = len(graph)
         self.start, self.end = [0.0] * n, [0.0] * n
         self.tasks = self.runs = 0
-        kinds, kind = kinds_of(cluster)
-        columns = [occupied(w, cluster, estimates) for w in kinds]
+        columns, kind = kinds_of(graph, cluster, estimates)
         as_lists: list[list[float]] = [column.tolist() for column in columns]
-        self._length = [as_lists[k] for k in kind]
-        self._tail = _tails(graph, np.min(columns, axis=0))
+        self.length = [as_lists[k] for k in kind]
+        self.tail = _tails(graph, np.min(columns, axis=0))
         self._threads = [w.threads for w in cluster.workers]
         self._up = cluster.startup
         self._transfer: list[float] = transfer.tolist()
@@ -61,9 +62,10 @@ class Rehearsal:
     ) -> float:
         """The makespan when `worker[i]` runs task i, and among what is ready the task of the smallest `key` first.
 
-        Infinite as soon as it is certain to be `limit` or more; then `start` and `end` stay those of an earlier run.
+        Infinite as soon as it is certain to be `limit` or more, or a task has a worker that is too small for it; then
+        `start` and `end` stay those of an earlier run.
         """
-        n, children, transfer, tail, length = len(worker), self._children, self._transfer, self._tail, self._length
+        n, children, transfer, tail, length = len(worker), self._children, self._transfer, self.tail, self.length
         start, end, there = [0.0] * n, [0.0] * n, [0.0] * n
         missing, free = self._missing[:], [0] * len(length)
         own: list[list[tuple[float, int]]] = [[] for _ in length]  # heaps of what is ready

@@ -59,7 +59,7 @@ def test_it_stops_at_the_target_and_where_the_work_is_spent():
     assert all(weight > 0 for weight in search.weight)
 
 
-@pytest.mark.parametrize("change", range(6))
+@pytest.mark.parametrize("change", range(7))
 def test_every_change_is_a_plan_of_all_tasks(change):
     graph, cluster, _, search = begun(change)
     for _ in range(20):

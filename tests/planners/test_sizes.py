@@ -36,10 +36,20 @@ def estimates(seconds, size=0.0, exponent=1.0):
     return replace(found, share=1.0, exponent=exponent, reference=2e9)
 
 
+ONE = TaskGraph.build("one", [[]])
+
+
 def test_sizes_come_fastest_first():
     cluster = Cluster(workers(small=2, big=1))
-    assert sizes(cluster, estimates([1.0])) == [[2], [0, 1]]
-    assert sizes(Cluster.local(3), estimates([1.0])) == [[0, 1, 2]]
+    assert sizes(ONE, cluster, estimates([1.0])) == [[2], [0, 1]]
+    assert sizes(ONE, Cluster.local(3), estimates([1.0])) == [[0, 1, 2]]
+
+
+def test_a_size_without_room_for_a_task_comes_last():
+    cluster = Cluster((*workers(small=1, big=1), WorkerSpec(WorkerId("quick"), speed=4.0, memory=1e8)))
+    graph = TaskGraph.build("g", [[], []], memory=np.array([2e9, np.nan]))
+    assert sizes(ONE, cluster, estimates([1.0], exponent=0.0)) == [[2], [1], [0]]
+    assert sizes(graph, cluster, estimates([1.0, 1.0], exponent=0.0)) == [[1], [2], [0]]
 
 
 @pytest.mark.parametrize(

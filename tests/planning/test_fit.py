@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagnb.errors import PlanError
@@ -16,7 +16,8 @@ from dagnb.planning.cluster import Cluster, WorkerId, WorkerSpec
 from dagnb.planning.estimator import Estimates
 from dagnb.planning.fit import check_fit, fit, fitting
 from dagnb.planning.plan import Plan
-from dagnb.planning.planner import run_planner
+from dagnb.planning.planner import find_planner, run_planner
+from dagnb.testing import scattered
 
 NAN = float("nan")
 SIZES = Cluster(tuple(WorkerSpec(WorkerId(n), memory=m, cpus=c) for n, m, c in (("a", 1e9, 1), ("b", 4e9, 2))))
@@ -101,6 +102,59 @@ def test_a_plan_from_elsewhere_is_checked():
         check_fit(plan_of(graph, [0, 0]), graph, SIZES)
     with pytest.raises(PlanError, match="t1 needs 2 GB, and the plan leaves it to whoever is free"):
         check_fit(plan_of(graph, [1, -1]), graph, SIZES)
+
+
+#: Planners that place every task where it fits; what they say is never changed afterwards.
+PLACING = ("auto", "cheapest", "cpop", "heft", "min_min", "peft")
+
+
+@pytest.mark.parametrize("name", PLACING)
+def test_planners_know_what_tasks_need(name):
+    """Two large tasks and four small ones of 1 s: the large ones on `b`, and the small ones on `a` and `b`.
+
+    Moved afterwards, the large ones would follow what the planner had given to `b` itself: 5 s, not 3.
+    """
+    graph = TaskGraph.build("bag", [[]] * 6, memory=np.array([2e9, NAN, 2e9, NAN, NAN, NAN]), cpus=np.full(6, NAN))
+    made = find_planner(name).plan(graph, SIZES, certain(graph))
+    check_fit(made, graph, SIZES)
+    plan = run_planner(find_planner(name), graph, SIZES, certain(graph))
+    assert where(plan) == where(made)
+    assert [where(plan)[task] for task in (0, 2)] == ["b", "b"]
+    if name != "cheapest":  # which may take longer
+        assert plan.makespan == 3.0
+
+
+@pytest.mark.parametrize("name", PLACING)
+@settings(max_examples=25)
+@given(
+    st.lists(st.sampled_from([NAN, 5e8, 2e9]), min_size=1, max_size=15),
+    st.sampled_from([0.0, 0.3]),
+    st.integers(0, 10**6),
+)
+def test_no_task_is_placed_where_it_does_not_fit(name, memory, zeros, seed):
+    chance, n = np.random.default_rng(seed), len(memory)
+    needs = {"memory": np.array(memory), "cpus": chance.choice([NAN, 1.0, 2.0], n)}
+    graph = TaskGraph.build("g", scattered(n, seed), **needs)
+    specs = [(1e9, 1, 4.0), (4e9, 2, 1.0), (1e9, 2, 2.0), (4e9, 2, 1.0), (4e9, 1, 2.0)]
+    cluster = Cluster(
+        tuple(WorkerSpec(WorkerId(f"w{i}"), memory=m, cpus=c, speed=s) for i, (m, c, s) in enumerate(specs)),
+        bandwidth=1e8,
+    )
+    length = np.where(chance.random(n) < zeros, 0.0, chance.exponential(1.0, n))
+    known = Estimates.of(length, chance.exponential(3e7, n))
+    options = {"thorough": True, "evaluations": 10} if name == "auto" else {}
+    made = find_planner(name, **options).plan(graph, cluster, known)
+    check_fit(made, graph, cluster)
+    made.validate(graph, cluster)
+    assert fit(made, graph, cluster, known) is made
+
+
+@pytest.mark.parametrize("name", ["uniform", "non_uniform"])
+def test_planners_of_sizes_take_one_with_room_for_all(name):
+    graph = TaskGraph.build("bag", [[]] * 3, memory=np.array([2e9, NAN, NAN]), cpus=np.full(3, NAN))
+    quick = Cluster((WorkerSpec(WorkerId("a"), memory=1e9, speed=4.0), WorkerSpec(WorkerId("b"), memory=4e9)))
+    made = find_planner(name).plan(graph, quick, certain(graph))
+    assert where(made) == ["b", "b", "b"]
 
 
 @given(

@@ -96,7 +96,7 @@ def test_what_is_ahead_decides_between_workers():
     graph = TaskGraph.build("g", [[]])
     cluster = Cluster((WorkerSpec(WorkerId("fast"), speed=2.0), WorkerSpec(WorkerId("slow"))))
     placing = Placer(graph, cluster, Estimates.of(np.array([4.0])), np.zeros(1))
-    assert [w.id for w in placing.kinds] == ["fast", "slow"]
+    assert [column.tolist() for column in placing.columns] == [[2.0], [4.0]]
     assert placing.place([0], onward=[[0.0, 0.0]]) == Placed([0], [0.0], [2.0])
     assert placing.place([0], onward=[[3.0, 0.0]]) == Placed([1], [0.0], [4.0])
 
