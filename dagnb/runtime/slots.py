@@ -244,9 +244,15 @@ class Slots:
         settled = time.monotonic() - slot.since > SETTLED
         slot.failures = 1 if settled else slot.failures + 1
         killed = child.exit_code == -signal.SIGKILL  # by somebody else: the worker itself may be sound
-        if slot.failures < (KILLED_AFTER if killed else BROKEN_AFTER):
+        if killed and slot.failures == 1:
+            self.respawn(slot)
+        elif slot.failures < (KILLED_AFTER if killed else BROKEN_AFTER):
             slot.again = time.monotonic() + (FIRST_PAUSE if killed else FIRST_PAUSE * 2**slot.failures)
-            return
+        else:
+            self._give_up_after(slot, child)
+
+    def _give_up_after(self, slot: Slot, child: Child) -> None:
+        """Give a slot up with what its last worker said."""
         said = tail(self.directory.worker_log(slot.number)) or "it said nothing"
         self.give_up(slot, f"{slot.failures} workers in a row could not start ({child.ending()}):\n{said}")
 

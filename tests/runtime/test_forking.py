@@ -120,7 +120,7 @@ def test_a_successor_is_up_soon(pool):
         os.kill(old, signal.SIGKILL)
         until(lambda old=old: (w := pool.status().workers[slot]).pid not in (None, old) and w.state == "up")
         took.append(time.monotonic() - began)
-    assert min(took) < 0.1, took
+    assert min(took) < 0.5, took  # a few milliseconds on a machine that does nothing else
 
 
 PROGRAMS = [
