@@ -80,6 +80,8 @@ class Loop:
         finally:
             if self.preloader is not None:
                 self.preloader.stop()
+            if self.outbox.payloads:  # the run was ended before these were committed
+                self.desk.shelf.withdraw(self.outbox.payloads)
         known = len(self.graph.hashes)
         self.desk.learn(self.graph.hashes, self.pace[:known], self.total // self.ran if self.ran else 0)
 

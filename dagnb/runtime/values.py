@@ -152,9 +152,14 @@ class Shelf:
         except BaseException:  # a cancel interrupts anywhere: no commit will name what is there
             self.wire.close()
             self.wire.connect()
-            self.wire.call("UNLINK", *remote.names)
+            self.withdraw(remote.names)
             raise
         return remote
+
+    def withdraw(self, names: list[str]) -> None:
+        """Remove what no commit has named or will name."""
+        self.wire.call("UNLINK", *names)
+        self.wire.calls([("LREM", self.prefix + part, 0, name) for part in ("pay", "loose") for name in names])
 
     def get(self, remote: Remote) -> bytes | None:
         """Read a large value; None when a part of it is missing. Raises SignatureError."""
