@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,7 @@ def main() -> None:
             f"figures are {', '.join(FIGURES)}, and at least one round" + (f"; not {unknown[0]}" if unknown else "")
         )
     warnings.simplefilter("ignore")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended then too
     home = tempfile.mkdtemp(prefix="db", dir="/tmp")
     os.environ |= {"DAGNB_RUNTIME_DIR": f"{home}/r", "DAGNB_DATA_DIR": f"{home}/data", "DAGNB_HISTORY": "0"}
     peers, began = Peers(), time.monotonic()

@@ -97,6 +97,8 @@ class Loop:
                 self.desk.arena.forget(self.run_id)
             if self.streams is not None:
                 self.streams.stop()
+            if self.outbox.payloads:  # the run was ended before these were committed
+                self.desk.shelf.withdraw(self.outbox.payloads)
         known = len(self.graph.hashes)
         self.desk.learn(self.graph.hashes, self.pace[:known], self.total // self.ran if self.ran else 0)
 

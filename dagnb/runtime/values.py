@@ -183,13 +183,18 @@ class Shelf:
         except BaseException:  # a cancel interrupts anywhere: no commit will name what is there
             self.wire.close()
             self.wire.connect()
-            self.wire.call("UNLINK", *remote.names)
+            self.withdraw(remote.names)
             raise
         return remote
 
     def uses(self, tasks: list[int]) -> list[bytes | None]:
         """How many tasks will still read these large values, as far as commits tell; None: not committed."""
         return list(self.wire.call("HMGET", self.prefix + "use", *tasks)) if tasks else []
+
+    def withdraw(self, names: list[str]) -> None:
+        """Remove what no commit has named or will name."""
+        self.wire.call("UNLINK", *names)
+        self.wire.calls([("LREM", self.prefix + part, 0, name) for part in ("pay", "loose") for name in names])
 
     def get(self, remote: Remote) -> bytes | None:
         """Read a large value; None when a part of it is missing. Raises SignatureError."""
