@@ -144,7 +144,7 @@ def kernel() -> None:
         sketch(large_slowly, 1, value)
     graph = sketch.graph()
     begun = start(graph, free_plan(graph), pool)
-    until(lambda: begun.progress.get(3, 0) > 3)
+    until(lambda: begun.progress.get(3, 0) > 3, 30)
     segments = shared_memory([worker.pid for worker in pool.status().workers if worker.pid])
     assert begun.wait(30).state == "done"
     print(json.dumps(sorted(segments)))
@@ -154,14 +154,9 @@ def test_after_an_idle_exit_there_is_no_file_no_segment_and_no_process():
     with private_directory() as directory:
         code = "from tests.runtime.test_clean import kernel; kernel()"
         environ = {"DAGNB_RUNTIME_DIR": str(directory.path), "DAGNB_IDLE_TIMEOUT": "0.4", "PYTHONPATH": "."}
-        out = subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | environ,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
+        command = [sys.executable, "-c", code]
+        out = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=90)
+        assert out.returncode == 0, out.stderr
         until(lambda: not processes(directory), 30)
         assert list(directory.path.iterdir()) == []
         assert not [path for path in json.loads(out.stdout) if Path(path).exists()]
