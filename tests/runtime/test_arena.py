@@ -107,7 +107,8 @@ def test_any_array_comes_back_whatever_its_size(array, alone):
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
         patch.setattr(values, "INLINE", 8)  # nearly everything lies beside the pickle
         _, value = through(Arena([place], 0, 1), array, alone=alone)
-    same(value, pickle.loads(pickle.dumps(array)))  # numpy forgets the byte order of some dates, with or without us
+    # numpy's pickles forget the byte order of dates, with or without us
+    same(value, pickle.loads(pickle.dumps(array)) if array.dtype.kind in "mM" else array)
 
 
 def test_several_readers_of_an_array_cannot_write_and_one_alone_writes_for_itself(arena):

@@ -224,18 +224,21 @@ def test_cancel_ends_python_and_c_code_within_seconds(pool, function):
     assert begun.state == "cancelled"
 
 
-def test_a_changed_value_in_the_store_is_refused(pool):
+@pytest.mark.parametrize("values", [1, 3], ids=["alone", "with others"])
+def test_a_changed_value_in_the_store_is_refused(pool, values):
     sketch = Sketch()
-    last = sketch(leaf, 5)
-    done = run(sketch.graph(), pool)
+    for value in range(values):
+        sketch(leaf, value)
+    done = run(sketch.graph(), pool, workers=1)
     store, key = done.hub.store, f"dagnb:{{{done.id}}}:keep"
-    data = store._call("HGET", key, 0)
+    place = 0 if values == 1 else store._call("HGET", key, 0)
+    data = store._call("HGET", key, place)
     for at in (0, 31, 32, len(data) - 1):
-        store._call("HSET", key, 0, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        store._call("HSET", key, place, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         with pytest.raises(SignatureError):
-            done.result(last)
-    store._call("HSET", key, 0, data)
-    assert done.result(last) == 5
+            store.kept(done.id, 0)
+    store._call("HSET", key, place, data)
+    assert [store.kept(done.id, task) for task in range(values)] == [(True, task) for task in range(values)]
 
 
 @pytest.mark.parametrize("what", ["body", "function", "secret"])

@@ -311,8 +311,21 @@ def children_of_tasks() -> Iterator[psutil.Process]:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("kept", [(), (4,)], ids=["for a task", "for the notebook"])
-@pytest.mark.parametrize("make", [hand_on, hand_on_text, hand_on_list, hand_on_array, hand_on_hidden])
+@pytest.mark.parametrize("make", [hand_on, hand_on_array])
+def test_bytes_and_arrays_are_sent_to_a_task_without_room_for_a_second_one(sized, make: Callable[[int], object]):
+    sketch = dags.Sketch()
+    sketch(length, sketch(make, int(SMALL * 0.7)))
+    assert run(sized, sketch, [0, 1]).result("t1") == ("bytes" if make is hand_on else "ndarray")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    ("make", "kept"),
+    [
+        *((make, ()) for make in (hand_on_text, hand_on_list, hand_on_hidden)),
+        *((make, (4,)) for make in (hand_on, hand_on_text, hand_on_list, hand_on_array, hand_on_hidden)),
+    ],
+)
 def test_a_value_that_fits_and_cannot_be_sent_is_blamed_on_its_task(sized, make: Callable[[int], object], kept):
     """Not on the task that needs it, nor on those that ran before and after it, whose values leave with it."""
     sketch = dags.Sketch()
