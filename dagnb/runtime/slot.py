@@ -73,6 +73,8 @@ class Slot:
     since: float = 0.0
     #: Workers in a row that ended soon, without having run a task.
     failures: int = 0
+    #: When the first of them ended, in seconds of the monotonic clock.
+    failing: float = 0.0
     #: When to start again, in seconds of the monotonic clock; 0: not waiting.
     again: float = 0.0
     #: When to kill what should have ended by itself; 0: nothing is to be killed.

@@ -49,8 +49,9 @@ RESTED, EXHAUSTED = 19, 20
 BROKEN_AFTER = 5
 #: Seconds after which a worker counts as well started.
 SETTLED = 10.0
-#: The same for workers that were killed from outside.
-KILLED_AFTER = 50
+#: The same for workers that were killed from outside; and for how many seconds that must have gone on, because how far
+#: each of them comes depends on how busy the machine is.
+KILLED_AFTER, KILLED_FOR = 50, 60.0
 #: Seconds before the first repetition of such a start; doubled each time.
 FIRST_PAUSE = 0.02
 #: Seconds between a polite and a forced end.
@@ -243,10 +244,13 @@ class Slots:
         """A worker ended without having run a task: try again later, and give up after a few times."""
         settled = time.monotonic() - slot.since > SETTLED
         slot.failures = 1 if settled else slot.failures + 1
+        if slot.failures == 1:
+            slot.failing = time.monotonic()
         killed = child.exit_code == -signal.SIGKILL  # by somebody else: the worker itself may be sound
+        lately = time.monotonic() - slot.failing < KILLED_FOR
         if killed and slot.failures == 1:
             self.respawn(slot)
-        elif slot.failures < (KILLED_AFTER if killed else BROKEN_AFTER):
+        elif slot.failures < BROKEN_AFTER or (killed and (lately or slot.failures < KILLED_AFTER)):
             slot.again = time.monotonic() + (FIRST_PAUSE if killed else FIRST_PAUSE * 2**slot.failures)
         else:
             self._give_up_after(slot, child)
