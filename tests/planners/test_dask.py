@@ -113,11 +113,11 @@ def test_large_graphs_are_ordered_depth_first():
 
 def test_hours_take_no_longer_than_seconds():
     """Heartbeats of a run of months would be millions: they are spread out."""
-    began = time.perf_counter()
+    began = time.process_time()
     plan = planned(TaskGraph.build("bag", [[]] * 50), 1e6)
     assert plan.makespan == 25e6
     assert plan.parameters["beat"] > 100
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_it_is_found_by_name():
