@@ -23,7 +23,7 @@ from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import Run, start
 from dagnb.settings import Settings
 from tests.runtime.dags import Sketch, free_plan, leaf, mix, random_dag, run, total
-from tests.runtime.life import private_directory, processes, settings, until
+from tests.runtime.life import ROOT, private_directory, processes, settings, until
 
 
 def large(number: int, *_: object) -> bytes:
@@ -153,7 +153,7 @@ def kernel() -> None:
 def test_after_an_idle_exit_there_is_no_file_no_segment_and_no_process():
     with private_directory() as directory:
         code = "from tests.runtime.test_clean import kernel; kernel()"
-        environ = {"DAGNB_RUNTIME_DIR": str(directory.path), "DAGNB_IDLE_TIMEOUT": "0.4", "PYTHONPATH": "."}
+        environ = {"DAGNB_RUNTIME_DIR": str(directory.path), "DAGNB_IDLE_TIMEOUT": "0.4", "PYTHONPATH": ROOT}
         command = [sys.executable, "-c", code]
         out = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=90)
         assert out.returncode == 0, out.stderr

@@ -147,19 +147,34 @@ def test_two_of_three_are_lost_and_then_the_last(pool):
     assert "could not be started" in run.errors()[0].message
 
 
-def test_a_slot_that_comes_back_takes_part_again(pool):
+def wait_for(path: str, number: int) -> int:
+    """Until a file is there; the same number."""
+    end = time.monotonic() + 30
+    while not Path(path).exists():
+        assert time.monotonic() < end, "nobody opened the gate"
+        time.sleep(0.005)
+    return number
+
+
+def test_a_slot_that_comes_back_takes_part_again(pool, tmp_path):
     """It was given up for this run; whoever asks for workers again gets it, and it helps as whoever is free does."""
-    sketch = dags.random_dag(300, seed=6, function=slowly)
+    sketch = dags.Sketch()
+    gate = tmp_path / "gate"
+    first = sketch(dags.total, [sketch(slowly, i) for i in range(40)])
+    opened = sketch(wait_for, str(gate), first)
+    sketch(dags.total, [sketch(slowly, i, opened) for i in range(300)])
     graph = sketch.graph()
-    run = start(graph, plan_of(graph, [1 if i % 2 else -1 for i in range(len(graph))]), pool)
-    under_way(run, 20)
+    where = [1 if i % 2 else -1 for i in range(40)] + [-1] * (len(graph) - 40)
+    run = start(graph, plan_of(graph, where), pool)
+    under_way(run, 10)
     break_slot(pool, 1)
     mend(pool, 1)
-    at = run.timeline.end[run.timeline.state == 3].max()
     other = LocalPool.connect(pool.settings)
     other.ensure(3)
+    gate.touch()
     finished(run, sketch)
-    assert (run.timeline.start[run.timeline.worker == 1] > at).any()
+    assert given_up(run) == [1]
+    assert (run.timeline.start[run.timeline.worker == 1] > run.timeline.end[opened.task]).any()
     other.close()
 
 
