@@ -224,18 +224,24 @@ def test_cancel_ends_python_and_c_code_within_seconds(pool, function):
     assert begun.state == "cancelled"
 
 
-def test_a_changed_value_in_the_store_is_refused(pool):
+@pytest.mark.parametrize("value", [5, "a text that has a signature of its own " * 3])
+def test_a_changed_value_in_the_store_is_refused(pool, value):
+    """Also the name under which a small one lies with others."""
     sketch = Sketch()
-    last = sketch(leaf, 5)
+    last = sketch(leaf, value)
     done = run(sketch.graph(), pool)
     store, key = done.hub.store, f"dagnb:{{{done.id}}}:keep"
-    data = store._call("HGET", key, 0)
-    for at in (0, 31, 32, len(data) - 1):
-        store._call("HSET", key, 0, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    found = store._call("HGETALL", key)
+    for field, data in zip(found[::2], found[1::2], strict=True):
+        for at in {0, len(data) // 2, min(31, len(data) - 1), min(32, len(data) - 1), len(data) - 1}:
+            store._call("HSET", key, field, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+            with pytest.raises(SignatureError):
+                done.result(last)
+        store._call("HSET", key, field, b"")
         with pytest.raises(SignatureError):
             done.result(last)
-    store._call("HSET", key, 0, data)
-    assert done.result(last) == 5
+        store._call("HSET", key, field, data)
+    assert done.result(last) == value
 
 
 @pytest.mark.parametrize("what", ["body", "function", "secret"])
