@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from dagnb.errors import StoreError
+from dagnb.errors import SignatureError, StoreError
 from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 
 from .execute import lost
@@ -233,7 +233,7 @@ class Store:
     def opened(self, run: str, task: int, data: bytes) -> tuple[bool, Any]:
         """The same of what the store holds for it."""
         if len(data) < MAC:  # the name of what holds several small values
-            return self._kept_with_others(run, task, data.decode())
+            return self._kept_with_others(run, task, data)
         content = unseal(self.secret, f"keep:{run}:{task}".encode(), data)
         if content[0] == ord("V"):
             return True, loads(content[1:])
@@ -242,12 +242,17 @@ class Store:
             whole = Shelf(self.wire, self.secret, "", 0).get(remote)
         return (False, None) if whole is None else (True, loads(whole))
 
-    def _kept_with_others(self, run: str, task: int, name: str) -> tuple[bool, Any]:
-        data = self._call("HGET", run_prefix(run) + "keep", name)
-        if data is None:
-            return False, None
-        values = loads(unseal(self.secret, f"keep:{run}:{name}".encode(), data))
-        return task in values, values.get(task)
+    def _kept_with_others(self, run: str, task: int, name: bytes) -> tuple[bool, Any]:
+        """A small value. The name is not signed: what it leads to is, and must hold this task."""
+        key = run_prefix(run) + "keep"
+        data, again = self._call("HMGET", key, name, task)
+        if again is None:
+            return False, None  # expired between the two calls
+        values = loads(unseal(self.secret, f"keep:{run}:".encode() + name, data or b""))
+        if task not in values:
+            msg = f"the kept value of task {task} was replaced by another name, and is not opened.\n  Run it again."
+            raise SignatureError(msg)
+        return True, values[task]
 
     def failures(self, run: str) -> dict[int, dict[str, Any]]:
         """Failed task → its record."""

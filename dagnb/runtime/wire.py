@@ -117,7 +117,7 @@ class Wire:
             length = self.socket.recv_into(self._buffer)
             if not length:
                 raise EOFError
-            self.reader.feed(self._buffer, 0, length)  # type: ignore[arg-type]  # its stub does not know buffers
+            self.reader.feed(self._buffer, 0, length)  # type: ignore[arg-type]  # its stub knows no other buffers
             answer = take()
         if isinstance(answer, Exception):
             raise answer

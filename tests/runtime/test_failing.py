@@ -226,19 +226,27 @@ def test_cancel_ends_python_and_c_code_within_seconds(pool, function):
 
 @pytest.mark.parametrize("values", [1, 3], ids=["alone", "with others"])
 def test_a_changed_value_in_the_store_is_refused(pool, values):
+    """Also the name under which a small one lies with others."""
     sketch = Sketch()
     for value in range(values):
         sketch(leaf, value)
     done = run(sketch.graph(), pool, workers=1)
     store, key = done.hub.store, f"dagnb:{{{done.id}}}:keep"
-    place = 0 if values == 1 else store._call("HGET", key, 0)
-    data = store._call("HGET", key, place)
-    for at in (0, 31, 32, len(data) - 1):
-        store._call("HSET", key, place, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+
+    def kept() -> list[tuple[bool, object]]:
+        return [store.kept(done.id, task) for task in range(values)]
+
+    found = store._call("HGETALL", key)
+    for field, data in zip(found[::2], found[1::2], strict=True):
+        for at in {0, len(data) // 2, min(31, len(data) - 1), min(32, len(data) - 1), len(data) - 1}:
+            store._call("HSET", key, field, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+            with pytest.raises(SignatureError):
+                kept()
+        store._call("HSET", key, field, b"")
         with pytest.raises(SignatureError):
-            store.kept(done.id, 0)
-    store._call("HSET", key, place, data)
-    assert [store.kept(done.id, task) for task in range(values)] == [(True, task) for task in range(values)]
+            kept()
+        store._call("HSET", key, field, data)
+    assert kept() == [(True, task) for task in range(values)]
 
 
 @pytest.mark.parametrize("what", ["body", "function", "secret"])
