@@ -2,9 +2,9 @@
 
 A worker whose task has made a large value often has several consumers of it ready. Given away, they would begin
 elsewhere once the value was written and read; here they begin one after the other, at once. So each stays whose turn
-here comes sooner, by measured sizes, durations and bytes per second; and the commit that would send the value out waits
-for those that stay, because afterwards nobody may need it any more. It waits no longer than moving would have taken, or,
-where the plan says `keep_local`, than the time that may pass between two commits (COMMIT).
+here comes sooner, by measured sizes, durations and bytes per second; and the commit that would send the value out
+waits for those that stay, because afterwards nobody may need it any more. It waits no longer than moving would have
+taken, or, where the plan says `keep_local`, than the time that may pass between two commits (COMMIT).
 
 Only tasks known to be short take part: a longer one is announced, and before that everything is committed.
 """
