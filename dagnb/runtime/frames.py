@@ -4,12 +4,13 @@
     frame    kind (MORE, LAST), length, HMAC over (token, number of the frame, bytes), bytes
     ack      one byte of the consumer for each frame that it has taken
 
-The frames cut one sequence of bytes: each chunk behind its length. A connection that ends before LAST has lost the
-producer; one that the consumer closes wants no more.
+The frames cut one sequence of bytes: chunks, or pickled lists of small ones, each behind its length. A connection that
+ends before LAST has lost the producer; one that the consumer closes wants no more.
 """
 
 from __future__ import annotations
 
+import pickle
 import socket
 import struct
 from contextlib import suppress
@@ -22,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 from dagnb.errors import SignatureError
 
 from .serialize import MAC, loads, seal, unseal
+from .values import SMALL, Encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Bytes of a frame, at most.
 FRAME = 1 << 20
@@ -34,6 +36,8 @@ CREDIT = 4
 GATHER = 0.001
 #: Bytes from which a frame is not nearly empty.
 FULL = 1 << 16
+#: Small atoms that are pickled together.
+GROUP = 1000
 #: Seconds that a new connection may take to say what it wants.
 GREETING = 5.0
 MORE, LAST = 0, 1
@@ -60,15 +64,17 @@ class Outgoing:
     def __init__(self, token: str) -> None:
         self.token = token
         self.state = Condition()
-        self.chunks: list[bytes] = []
+        self.chunks: list[Any] = []  # atoms, and Encoded for all else
+        self.waiting = 0
         self.over = self.broken = False
         self.served = self.expected = 0  # consumers that have come; that will have come, known at the end
 
-    def add(self, chunk: bytes) -> None:
-        """One chunk more, pickled."""
-        with self.state:
-            self.chunks.append(chunk)
-            self.state.notify_all()
+    def add(self, chunk: Any) -> None:
+        """One chunk more: an atom, or Encoded. Most are added while nobody waits, and cost no lock."""
+        self.chunks.append(chunk)
+        if self.waiting:
+            with self.state:
+                self.state.notify_all()
 
     def end(self, *, broken: bool = False) -> None:
         """There will be no more; `broken`: and what there was is not the whole."""
@@ -76,12 +82,15 @@ class Outgoing:
             self.over, self.broken = True, broken
             self.state.notify_all()
 
-    def after(self, seen: int) -> tuple[list[bytes], bool]:
+    def after(self, seen: int) -> tuple[list[Any], bool]:
         """Chunks from the `seen`-th on, and whether these are the last. Waits until there is something to tell."""
         with self.state:
+            self.waiting += 1  # before the look: what is added after it finds somebody waiting
             while len(self.chunks) == seen and not self.over:
                 self.state.wait()
-            return ([], False) if self.broken else (self.chunks[seen:], self.over)
+            self.waiting -= 1
+            over = self.over  # before the chunks are taken: none is added after the end
+            return ([], False) if self.broken else (self.chunks[seen:], over)
 
 
 class Porter:
@@ -134,14 +143,14 @@ class _Sender:
             if not chunks and not over:
                 return  # broken: the connection ends without a last frame
             seen += len(chunks)
-            size = self._chunks(chunks, last=over)
+            size = self._chunks(_packed(chunks), last=over)
             if size < FULL and not over:
                 sleep(GATHER)
         while self.unacknowledged:  # the consumer shall not meet the end before it has read what came before
             self._acknowledged()
 
-    def _chunks(self, chunks: list[bytes], *, last: bool) -> int:
-        """In as few frames as they fill; their size."""
+    def _chunks(self, chunks: Iterable[bytes], *, last: bool) -> int:
+        """Packed chunks in as few frames as they fill; their size."""
         gathered = bytearray()
         size = 0
         for chunk in chunks:
@@ -193,6 +202,7 @@ class Incoming:
         self.over = self.lost = False
         self.data = bytearray()
         self.at = 0
+        self.chunks: list[Any] = []  # unpacked, the next one last
         self.line = socket.socket(socket.AF_UNIX)
         try:
             self.line.connect(path)
@@ -207,18 +217,26 @@ class Incoming:
 
     def __next__(self) -> Any:
         """The next chunk. Raises StreamLost when the producer has gone."""
+        if not self.chunks:
+            self._refill()
+        chunk = self.chunks.pop()
+        return loads(chunk.data) if type(chunk) is Encoded else chunk
+
+    def _refill(self) -> None:
+        """Wait for the next chunks. Raises StopIteration where there are none."""
         began = 0
-        while (chunk := self._chunk()) is None:
+        while (packed := self._chunk()) is None:
             if self.over:
                 raise StopIteration
             began = began or now()
             self._receive()
         if began:
             self.waited += now() - began
-        return loads(chunk)
+        atoms = packed[:1] == b"A"
+        self.chunks = loads(packed[1:])[::-1] if atoms else [Encoded(packed[1:])]
 
     def _chunk(self) -> bytes | None:
-        """The next whole chunk of what has been received."""
+        """The next whole part of what has been received."""
         begin = self.at + LENGTH.size
         if len(self.data) < begin:
             return None
@@ -254,6 +272,25 @@ class Incoming:
     def close(self) -> None:
         """Nothing more is wanted."""
         self.line.close()
+
+
+def _packed(chunks: list[Any]) -> Iterator[bytes]:
+    """Small atoms together, each other chunk by itself."""
+    group: list[Any] = []
+    for chunk in chunks:
+        kind = type(chunk)
+        alone = kind is Encoded or ((kind is str or kind is bytes) and len(chunk) > SMALL)
+        if group and (alone or len(group) == GROUP):
+            yield b"A" + pickle.dumps(group, 5)
+            group = []
+        if kind is Encoded:
+            yield b"P" + chunk.data
+        elif alone:
+            yield b"P" + pickle.dumps(chunk, 5)
+        else:
+            group.append(chunk)
+    if group:
+        yield b"A" + pickle.dumps(group, 5)
 
 
 def _exactly(line: socket.socket, size: int) -> memoryview:

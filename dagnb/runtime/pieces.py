@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import pickle
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .serialize import ATOMS, dumps, loads
+from .values import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-def snapshot(chunk: Any, *, pickled: bool) -> tuple[Any, bytes]:
-    """A chunk as it is now, whatever its generator does to it later; and its bytes where `pickled` asks for them.
+def snapshot(chunk: Any, *, pickled: bool) -> tuple[Any, Any]:
+    """A chunk as it is now, whatever its generator does to it later; and, where `pickled` asks for it, as it travels.
+
+    An atom travels as it is, until somebody packs several of them; all else is Encoded at once.
 
     Raises PickleError for what cannot travel.
     """
     kind = type(chunk)
     if kind in ATOMS:
-        return chunk, pickle.dumps(chunk, 5) if pickled else b""
+        return chunk, chunk
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not chunk.dtype.hasobject:
-        return chunk.copy(), dumps(chunk) if pickled else b""
+        return chunk.copy(), Encoded(dumps(chunk)) if pickled else None
     data = dumps(chunk)
-    return loads(data), data
+    return loads(data), Encoded(data)
 
 
 class Producer(Protocol):
