@@ -55,7 +55,7 @@ bench: $(VENV)/.dev  ## dagnb against its peers, one table: ARGS="P1 --rounds 3"
 	@$(BIN)/python benchmarks/engine.py $(ARGS)
 
 bench-planning: $(VENV)/.dev  ## planners on WfFormat traces, forecasts, annotations: ARGS="FOLDER", see benchmarks/
-	@$(PIP) install --quiet '.[bench]' 2>/dev/null || true
+	@$(PIP) install --editable '.[bench]'
 	@$(BIN)/python benchmarks/planning.py $(ARGS)
 
 clean:  ## remove what was built, .venv included

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dagnb.trace.records import RecordKind, pack_batch
 
 from .annotated import NOBODY
+from .failing import failed
 from .keys import run_prefix
 from .marks import NONE
 from .outbox import ELSEWHERE
@@ -110,11 +111,11 @@ class Copies:
         inputs = [loop.values[d] for d in self._inputs_of(task)]
         try:
             if not all(type(value) in ATOMS for value in inputs):
-                loop.gather(inputs, loop.graph.starts[task])
+                loop.inputs.gather(inputs, loop.graph.starts[task])
                 fetched = now()
             value = land(loop.call(task, loop.graph.function_of[task], inputs))
         except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
-            loop.failed(task, error, start, inputs)
+            failed(loop, task, error, start, inputs)
             followers = list(outbox.skipped)
             for follower in followers:  # not before it is known that this outcome counts
                 outbox.dead[follower] = 0

@@ -12,21 +12,20 @@ from heapq import heapify, heappop, heappush
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any
 
-from dagnb.trace.records import Record, RecordKind
+from dagnb.trace.records import RecordKind
 
-from .arena import Shared, assemble
 from .copies import Copies
-from .execute import failure
+from .failing import bury, failed
 from .groups import Groups
+from .inputs import ABSENT, Inputs
 from .marks import NONE
 from .outbox import COMMIT, ELSEWHERE, GIVEN, GRAIN, LONG, SYNC, Outbox
 from .pieces import whole
 from .preload import Preloader
-from .remake import remake
 from .serialize import ATOMS, unseal
 from .streams import Streams
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
-from .values import GONE, INLINE, Encoded, Gone, Remote, copy_of, land, size_of, unpack_blob
+from .values import GONE, INLINE, Gone, land, size_of, unpack_blob
 
 if TYPE_CHECKING:
     from .compiled import Compiled
@@ -45,8 +44,6 @@ QUIET = COMMIT // 2
 SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
 #: Types of values whose size nobody needs to look at.
 PLAIN = frozenset({int, float, bool, complex, type(None)})
-#: What stands for a value that is not in this process.
-ABSENT = frozenset({Gone, Remote, Shared})
 
 
 class Loop:
@@ -85,6 +82,7 @@ class Loop:
         self.streams = Streams(self) if found.streams else None
         compiled.produce = self.streams.produce if self.streams is not None else whole
         self.preloader = Preloader.of(self)
+        self.inputs = Inputs(self)
 
     def run(self) -> None:
         """Work until the run has ended, or another run waits for this worker and this one has nothing for it."""
@@ -201,7 +199,7 @@ class Loop:
                 if low != high:
                     inputs = [values[d] for d in deps[low:high]]
                     if not all_atoms(map(type, inputs)):
-                        self.gather(inputs, low)
+                        self.inputs.gather(inputs, low)
                         fetched = now()
                 shape = shapes[template_of[task]]
                 if shape == CONSTANTS:
@@ -215,7 +213,7 @@ class Loop:
                 if type(value) not in atoms:
                     land(value)
             except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
-                self.failed(task, error, start, inputs)
+                failed(self, task, error, start, inputs)
                 end = now()
                 total += end - start
                 continue
@@ -328,45 +326,6 @@ class Loop:
         args, kwargs = bind(graph.templates[graph.template_of[task]], inputs, constants)
         return graph.functions[function](*args, **kwargs)
 
-    def gather(self, inputs: list[Any], low: int) -> None:
-        """Replace what is held by what this consumer may have."""
-        graph, heavy = self.graph, self.heavy
-        for k, held in enumerate(inputs):
-            if type(held) in ATOMS:
-                continue
-            d = graph.deps[low + k]
-            value = self._arrived(d, held) if type(held) in ABSENT else held
-            if self.values[d] is value:  # else it came for this consumer alone
-                alone = graph.cstarts[d + 1] - graph.cstarts[d] == 1
-                value = copy_of(value, alone=alone, last=heavy.get(d, 0) == 1)
-            inputs[k] = value
-
-    def _arrived(self, d: int, held: Any) -> Any:
-        """The value of a dependency that is not in this process; held here where other consumers may want it too.
-
-        One that is not there any more is made again: Redis went back in time, or a predecessor took it with it.
-        """
-        value = self.opened(held)
-        if type(value) is Gone:
-            if self.copies is not None and self.copies.restore(d):
-                return self.values[d]
-            value = remake(self, d)
-        elif type(held) is Shared and held.private and self.heavy.get(d, 0) > 1 and type(value) not in ATOMS:
-            return value
-        self.values[d] = value
-        return value
-
-    def opened(self, held: Any) -> Any:
-        """A value or its bytes, from where it lies; GONE when it is not there any more."""
-        if type(held) not in (Shared, Remote):
-            return held
-        ahead = self.preloader.take(held.key) if self.preloader is not None else None
-        if type(held) is Shared:
-            view = ahead if ahead is not None else self.desk.arena.view(held)
-            return GONE if view is None else assemble(held, view)
-        data = ahead if ahead is not None else self.desk.shelf.get(held)
-        return GONE if data is None else Encoded(data)
-
     def doomed(self) -> None:
         """What should be there is not: this worker was fenced, or Redis went back; the next sync tells and leaves."""
         if self.pending:
@@ -398,45 +357,6 @@ class Loop:
                     self.values[d] = GONE
                 else:
                     heavy[d] = left - 1
-
-    def failed(self, task: int, error: BaseException, start: int, inputs: list[Any]) -> None:
-        """The failure becomes a record; everything that needs the task is skipped."""
-        desk, outbox = self.desk, self.outbox
-        out, err = desk.out.take(), desk.err.take()
-        desk.noise.clear()
-        record = failure(
-            error,
-            secret=desk.secret,
-            run=self.run_id,
-            inputs=inputs,
-            stdout=out,
-            stderr=err,
-            worker=self.position,
-            attempt=1,
-        )
-        outbox.notes.append(("err", task, record))
-        self.release(self.graph.deps[self.graph.starts[task] : self.graph.starts[task + 1]])
-        self.bury(task, start)
-
-    def bury(self, task: int, start: int) -> None:
-        """Count a failed task as finished and skip its followers; iterative, because a chain may be long."""
-        graph, outbox = self.graph, self.outbox
-        at = (now() - self.submitted) * 1e-9
-        began = (start - self.submitted) * 1e-9
-        outbox.records.append((at, began, 0.0, 0.0, 0.0, task, self.position, RecordKind.FAILED, 1))
-        outbox.done.append(task)
-        outbox.dead[task] = 1
-        todo = [task]
-        while todo:
-            i = todo.pop()
-            for child in graph.children[graph.cstarts[i] : graph.cstarts[i + 1]]:
-                if not outbox.dead[child]:
-                    outbox.dead[child] = 1
-                    outbox.dirty.discard(child)
-                    outbox.skipped.append(child)
-                    skip: Record = (at, at, 0.0, 0.0, 0.0, child, self.position, RecordKind.SKIPPED, 0)
-                    outbox.records.append(skip)
-                    todo.append(child)
 
     # ---- what comes in ----------------------------------------------------------------------------------------------
     def absorb(self) -> bool:
@@ -478,7 +398,7 @@ class Loop:
         tasks = []
         for word in words:
             if word[:1] == b"F":
-                self.bury(int(word[1:]), now())
+                bury(self, int(word[1:]), now())
             else:
                 tasks.append(int(word))
         return tasks

@@ -38,7 +38,7 @@ def _found(loop: Loop, tasks: list[int]) -> dict[int, Any]:
     """The values of these tasks as far as they are here, in Redis or in files."""
     found = {d: loop.values[d] for d in tasks if type(loop.values[d]) is not Gone}
     found |= _stored(loop, [d for d in tasks if d not in found])
-    opened = {d: loop.opened(held) for d, held in found.items()}
+    opened = {d: loop.inputs.opened(held) for d, held in found.items()}
     return {d: value for d, value in opened.items() if type(value) is not Gone}
 
 

@@ -32,6 +32,7 @@ from dagnb.errors import PickleError
 from dagnb.trace.records import RecordKind
 
 from .annotated import NOBODY, seat_of
+from .failing import failed
 from .frames import Incoming, Outgoing, StreamLost, address
 from .keys import DAGNB, run_prefix
 from .outbox import ELSEWHERE
@@ -208,7 +209,7 @@ class Streams:
         for d in needed:
             value = streams[d] if d in streams else stored[d] if d in stored else loop.values[d]
             if d not in streams:
-                value = loop.opened(value)
+                value = loop.inputs.opened(value)
             if type(value) is Gone:
                 return None
             if d not in streams and type(value) not in ATOMS:
@@ -295,7 +296,7 @@ class Streams:
             loop.desk.out.write(outcome.output[0])
             loop.desk.err.write(outcome.output[1])
         if outcome.error is not None:
-            loop.failed(task, outcome.error, outcome.start, outcome.inputs)
+            failed(loop, task, outcome.error, outcome.start, outcome.inputs)
             return
         value = outcome.value
         times = ((outcome.end - zero) * 1e-9, (outcome.start - zero) * 1e-9, outcome.waited * 1e-9, 0.0)
