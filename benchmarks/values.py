@@ -146,7 +146,7 @@ def spread(times: list[float]) -> str:
     return f"{statistics.median(times) * 1e3:8.1f} ms ({min(times) * 1e3:.1f}–{max(times) * 1e3:.1f})"
 
 
-def rounds_of(name: str, peers, make, rounds: int, placed: bool = False) -> None:
+def rounds_of(name: str, peers, make, rounds: int, *, placed: bool = False) -> None:
     ours, theirs = [], []
     for _ in range(rounds):
         recorder = make()
