@@ -19,9 +19,8 @@ import errno
 import mmap
 import os
 from contextlib import suppress
-from dataclasses import astuple, dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .serialize import loads
 
@@ -42,8 +41,7 @@ FRESH, TRUST = 0.2, 64 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO})
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(NamedTuple):
     """A value that lies in a file: where, and how to read it.
 
     name    of the file: run, slot, epoch, number (`File`)
@@ -54,7 +52,6 @@ class Shared:
     size    bytes of all
     """
 
-    lies: ClassVar[str] = ""
     name: str
     place: int
     parts: tuple[int, ...]
@@ -67,9 +64,10 @@ class Shared:
         """What names it among all payloads."""
         return self.name
 
-    def pack(self) -> tuple[Any, ...]:
-        """As it travels; `Shared(*packed)` is it again."""
-        return astuple(self)
+    @property
+    def lies(self) -> str:
+        """The script has nothing to remove."""
+        return ""
 
 
 class Arena:

@@ -341,6 +341,8 @@ class Loop:
         size = float(size_of(value))
         self.outbox.records.append((*times, size, task, self.position, RecordKind.FINISHED, 1))
         users = self.graph.cstarts[task + 1] - self.graph.cstarts[task]
+        if size > INLINE and self.desk.holds is False:
+            self.desk.hold()
         if not users:
             self.values[task] = GONE
         elif type(value) not in ATOMS or size > INLINE:

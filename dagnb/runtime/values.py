@@ -217,7 +217,7 @@ def pack_blob(values: dict[int, Any]) -> bytes:
         elif kind is Remote:
             remote[task] = (value.key, value.chunks, value.size)
         elif kind is Shared:
-            shared[task] = value.pack()
+            shared[task] = tuple(value)
         else:
             encoded[task] = encode(value)
     return pickle.dumps((atoms, encoded, remote, shared), 5)

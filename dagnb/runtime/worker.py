@@ -70,6 +70,8 @@ class Desk:
         self._payloads = Wire(address, f"worker-{slot}-payloads")
         self.shelf = Shelf(self._payloads, self.secret, "", epoch)
         self.arena = Arena(listed(directory), slot, epoch)
+        #: Whether freed memory stays here (`dagnb.runtime.heap`); None: never, its size is limited.
+        self.holds: bool | None = None if "DAGNB_MEMORY" in os.environ else False
         self.out, self.err, self.noise = install_captures()
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
         self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
@@ -163,12 +165,26 @@ class Desk:
             patience = min(patience, max(left, 0.001))
         return self.talk.listen(inbox(self.slot), patience)
 
+    def hold(self) -> None:
+        """A large value was made: more will follow."""
+        from . import heap
+
+        self.holds = True if heap.hold() else None
+
+    def _give_back(self) -> None:
+        if self.holds:
+            from . import heap
+
+            heap.give_back()
+
     def choose(self) -> str:
         """The next run to join: what the last word said, else the oldest of this slot; empty if there is none."""
         run, self.next_run = self.next_run, ""
         if run:
             return run
         word = self._listen(1.0) if self._settled else None
+        if word is None:
+            self._give_back()
         self._settled = True  # a new worker looks first: its predecessor may have taken the word with it
         if word is not None and word[:1] == b"S":
             return word[1:].decode()
