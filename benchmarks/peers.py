@@ -165,8 +165,8 @@ class Peers:
             if side != "dagnb":
                 self.other(side)
         found: dict[str, list[float]] = {side: [] for side in sides}
-        for _ in range(rounds):
-            recorder = make()
+        for turn in range(1, rounds + 1):
+            recorder = make().renewed(turn)
             for side in sides:
                 found[side].append(self.measure(side, recorder, **(options if side == "dagnb" else {})))
         return found

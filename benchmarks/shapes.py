@@ -82,6 +82,12 @@ class Recorder:
                 users[j].append(i)
         return needs, users
 
+    def renewed(self, turn: int) -> Recorder:
+        """With another constant in its first call, if that is a leaf: nobody has seen this graph before."""
+        if self.calls[0][0] is leaf:
+            self.calls[0][1][0] += turn
+        return self
+
     def is_chain(self) -> bool:
         """Whether each call needs the one before."""
         return all(i - 1 in needed for i, needed in enumerate(self.edges()[0]) if i)
