@@ -89,7 +89,7 @@ def test_a_planner_that_cannot_be_loaded_is_named(monkeypatch):
     from importlib.metadata import EntryPoint
 
     broken = EntryPoint("broken", "no_such_package:Thing", "dagnb.planners")
-    monkeypatch.setattr("dagnb.planning.planner.entry_points", lambda group: [broken])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [broken])
     assert "broken" in planner_names()
     with pytest.raises(PlanError, match="'broken' cannot be loaded from 'no_such_package:Thing'"):
         find_planner("broken")
