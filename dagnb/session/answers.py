@@ -18,11 +18,11 @@ def in_run(run: Run | None, graph: TaskGraph, now: TaskRef, name: str) -> TaskRe
     """The value `now` of `graph` in `run`. Raises NotRunError if the DAG was never run, or that part changed since."""
     from dagnb.graph.graph import TaskRef
 
+    if run is not None and run.graph is graph:
+        return now
     where = graph.where[now.task] if graph.where else ""
     if run is None:
         raise _not_run(f"{name} has no value yet: {graph.name} was never run.", where, graph.name)
-    if run.graph is graph:
-        return now
     then = run.graph.index.get(graph.keys[now.task])
     if then is None:
         raise _not_run(f"{name} has no value yet: it came after the last run of {graph.name}.", where, graph.name)
