@@ -53,7 +53,8 @@ class AnnotatedEngine(Engine):
         self._over = bytearray(len(graph))  # tasks that run twice and are done
         self._followers: dict[int, list[int]] = {}  # producer → consumers that stream from it
         self._slow = set(self._twice)  # tasks that need more than the plain engine does
-        self._publishes = cluster.publish < float("inf")
+        self._publishes = min(cluster.publish, cluster.keep) < float("inf")
+        self._kept = graph.kept if cluster.keep < float("inf") else frozenset()
         self._plumb(policy)
 
     def _connect(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> Store:
@@ -137,7 +138,9 @@ class AnnotatedEngine(Engine):
 
     def _upload(self, task: int, worker: int) -> float:
         """Seconds for which the worker is kept by what the task has left to write; the user keeps what nobody needs."""
-        return 0.0 if self._policy.keeps(task, worker) else self._network.upload(task, self.now)
+        if self._policy.keeps(task, worker):
+            return 0.0
+        return self._network.upload(task, self.now, kept=task in self._kept)
 
     def _other(self, kind: int, what: int, woken: list[int]) -> None:
         if kind == Kind.ENDED:

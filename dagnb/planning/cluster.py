@@ -55,6 +55,7 @@ class Cluster:
     elastic     workers are launched when their first task is ready (or prewarmed), not all at submission
     publish     bytes per second at which a worker writes a large output to the store before others can fetch it;
                 infinite where that is part of `bandwidth`
+    keep        the same for a large value that the user keeps; infinite: as `publish`
     limits      whether the sizes of the workers mean something: then a task that says what it needs (`@task(memory=…)`)
                 goes where it has that, and workers on this machine are held to cpus and memory. `Cluster.local` has
                 none: as many equal workers as asked for, each free to take what the machine gives
@@ -70,6 +71,7 @@ class Cluster:
     elastic: bool = False
     limits: bool = True
     publish: float = float("inf")
+    keep: float = float("inf")
     index: dict[WorkerId, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -81,8 +83,8 @@ class Cluster:
             msg = "a cluster needs at least one worker"
             raise ValueError(msg)
         delays = (self.latency, self.overhead, self.startup, self.warm)
-        rates = self.bandwidth > 0 and self.publish > 0 and self.keep_alive >= 0  # False for what is not a number
-        if not rates or not all(0 <= d < float("inf") for d in delays):
+        rates = all(rate > 0 for rate in (self.bandwidth, self.publish, self.keep))  # False for what is not a number
+        if not rates or not self.keep_alive >= 0 or not all(0 <= d < float("inf") for d in delays):
             msg = "a cluster needs a bandwidth above 0, and delays (latency, startup, keep_alive, …) not below 0"
             raise ValueError(msg)
 

@@ -36,7 +36,7 @@ SLOWEST, FASTEST = 1e7, 1e11
 
 
 def measured(history: History) -> dict[str, float]:
-    """Facts for `Cluster.local` that are known: overhead, latency, bandwidth, publish. Medians, in two digits.
+    """Facts for `Cluster.local` that are known: overhead, latency, bandwidth, publish, keep. Medians, in two digits.
 
     overhead   between two tasks of one worker, of runs whose tasks are long enough to be announced one by one
     """
@@ -63,7 +63,7 @@ def suited(cluster: Cluster, history: History, estimates: Estimates) -> Cluster:
         short = pairs["y"][pairs["x"] < SHORT]
         facts["overhead"] = _round(float(np.median(short))) if len(short) >= ENOUGH else 0.0
     if float(estimates.size.max()) <= LARGE:
-        facts["publish"] = float("inf")
+        facts["publish"] = facts["keep"] = float("inf")
     return replace(cluster, **facts) if facts else cluster  # type: ignore[arg-type]  # all of these fields are numbers
 
 
@@ -112,6 +112,9 @@ def _network(history: History, overhead: float) -> dict[str, float]:
     written = history.pairs("publish")
     if rate := _rate(written["x"], written["y"]):
         facts["publish"] = rate
+    kept = history.pairs("keep")
+    if rate := _rate(kept["x"], kept["y"]):
+        facts["keep"] = rate
     moved = history.pairs("transfer")
     small = moved["y"][moved["x"] < SMALL]
     if len(small) >= ENOUGH:

@@ -7,6 +7,7 @@ outputs above INLINE bytes are first written to the store, which takes bytes ÷ 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dagnb.trace.events import RecordKind
@@ -47,6 +48,7 @@ class Network:
         self.where, self.end = where, end
         self.size: list[float] = estimates.size.tolist()
         self.latency, self.bandwidth, self.publish = cluster.latency, cluster.bandwidth, cluster.publish
+        self.keep = cluster.keep
         self.travels = cluster.latency > 0 or bool(estimates.size.any())
         self.dep_start, self.deps = graph.dep_start.tolist(), graph.deps.tolist()
 
@@ -111,13 +113,20 @@ class Store(Network):
         self.streams: set[tuple[int, int]] = set()  # (consumer, producer)
         self._written = [NEVER] * len(where)  # when each output is in the store
         self._born = [0.0] * len(cluster.workers)
+        self._needed = [low < high for low, high in pairwise(graph.children[0].tolist())]
 
-    def upload(self, task: int, at: float) -> float:
-        """Seconds that writing an output to the store takes from a time on."""
+    def upload(self, task: int, at: float, *, kept: bool = False) -> float:
+        """Seconds that writing an output to the store takes from a time on; what is kept for the user is written apart.
+
+        Of what is kept and nobody needs only that is written.
+        """
         size = self.size[task]
-        seconds = size / self.publish if size > INLINE else 0.0
+        if size <= INLINE:
+            self._written[task] = at
+            return 0.0
+        seconds = 0.0 if kept and not self._needed[task] else size / self.publish
         self._written[task] = at + seconds
-        return seconds
+        return seconds + (size / self.keep if kept else 0.0)
 
     def bring(self, task: int, worker: int, now: float) -> float:
         """Seconds until all inputs are here; what streams in takes the latency now and says in `until` when it ends."""

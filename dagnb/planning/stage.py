@@ -31,7 +31,7 @@ def play(graph: TaskGraph, how: Plan | Policy, cluster: Cluster, estimates: Esti
 def _engine(policy: Policy, cluster: Cluster) -> type[Engine]:
     if cluster.elastic:
         return ElasticEngine
-    more = policy.twice or policy.streams or cluster.publish < float("inf")
+    more = policy.twice or policy.streams or min(cluster.publish, cluster.keep) < float("inf")
     return AnnotatedEngine if more else Engine
 
 
@@ -43,4 +43,5 @@ def in_units_of(estimates: Estimates, cluster: Cluster) -> Cluster:
     return replace(
         cluster,
         latency=0.0, overhead=0.0, startup=0.0, warm=0.0, bandwidth=never, keep_alive=never, publish=never,
+        keep=never,
     )  # fmt: skip

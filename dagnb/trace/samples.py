@@ -27,8 +27,8 @@ SAMPLE = np.dtype([("run", "<i8"), ("seconds", "<f8"), ("taken", "<f8"), ("given
 #: One run of a function: its number, how many calls, their mean seconds, and the variance of these.
 RUN = np.dtype([("run", "<i8"), ("count", "<f8"), ("mean", "<f8"), ("variance", "<f8")])
 
-#: What a machine costs: y seconds. x is bytes for `publish` and `transfer`, seconds of the tasks for `overhead`, 1 for
-#: a cold `launch` and 0 for a warm one, tasks of the graph for `begin`.
+#: What a machine costs: y seconds. x is bytes for `publish`, `keep` and `transfer`, seconds of the tasks for
+#: `overhead`, 1 for a cold `launch` and 0 for a warm one, tasks of the graph for `begin`.
 PAIR = np.dtype([("run", "<i8"), ("x", "<f8"), ("y", "<f8")])
 
 #: Seconds of executing up to which tasks are coordinated in batches: their overhead is another one.
@@ -111,6 +111,7 @@ def taught(
     facts = (
         ("overhead", _overhead),
         ("publish", _publishing),
+        ("keep", _keeping),
         ("transfer", _transfers),
         ("launch", _launches),
         ("begin", _beginning),
@@ -191,9 +192,21 @@ def _overhead(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_], run
 
 
 def _publishing(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_], run: int) -> NDArray[np.void]:
-    """Seconds of writing a large output to the store; x: its bytes."""
-    needed = np.diff(graph.children[0]) > 0  # what is only kept for the user is written otherwise
-    large = np.flatnonzero(good & needed & (timeline.size > LARGE) & (timeline.upload > 0))[:MOST_PAIRS]
+    """Seconds of writing a large output for others; x: its bytes."""
+    needed = np.diff(graph.children[0]) > 0
+    needed[list(graph.kept)] = False  # what is kept for the user is written once more, otherwise
+    return _written(timeline, good & needed, run)
+
+
+def _keeping(graph: TaskGraph, timeline: Timeline, good: NDArray[np.bool_], run: int) -> NDArray[np.void]:
+    """Seconds of writing a large value that only the user keeps; x: its bytes."""
+    alone = np.zeros(len(graph), np.bool_)
+    alone[list(graph.kept)] = True
+    return _written(timeline, good & alone & (np.diff(graph.children[0]) == 0), run)
+
+
+def _written(timeline: Timeline, mine: NDArray[np.bool_], run: int) -> NDArray[np.void]:
+    large = np.flatnonzero(mine & (timeline.size > LARGE) & (timeline.upload > 0))[:MOST_PAIRS]
     return _pairs(run, zip(timeline.size[large].tolist(), timeline.upload[large].tolist(), strict=True))
 
 

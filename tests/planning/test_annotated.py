@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -147,6 +149,16 @@ def test_large_outputs_are_written_wherever_they_are_needed():
     assert rows(found) == [(0, 0.0, 1.0), (0, 2.0, 3.0), (0, 4.0, 5.0)]
     kept = run([[], [0]], planned(0, 0, t0={"keep_local": True}), STORE, [1, 1], [100 * MB, 0])
     assert rows(kept)[1] == (0, 1.0, 2.0)
+
+
+def test_what_the_user_keeps_is_written_at_a_rate_of_its_own():
+    """Task 0 is kept and needed: both; task 1 is only kept; task 2 neither."""
+    graph = replace(TaskGraph.build("g", [[], [0], []]), kept=frozenset({0, 1}))
+    cluster = Cluster.local(1, publish=1e8, keep=0.5e8)
+    found = forecast(graph, planned(0, 0, 0), cluster, Estimates.of(np.ones(3), np.full(3, 100 * MB)))
+    assert found.timeline.upload.tolist() == [3.0, 2.0, 1.0]
+    assert found.timeline.start.tolist() == [0.0, 4.0, 7.0]
+    assert found.timeline.end.tolist() == [1.0, 5.0, 8.0]
 
 
 def test_a_kept_output_is_written_when_somebody_elsewhere_asks():

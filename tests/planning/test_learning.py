@@ -220,13 +220,14 @@ def test_facts_of_the_machine():
     history.add(
         Taught(1, machine={"overhead": np.concatenate([pairs(0.05, 4e-4), pairs(1e-5, 2e-6)])}),
         Taught(2, machine={"transfer": np.concatenate([pairs(100.0, 9e-4), pairs(1e6, 7.9e-3)])}),
-        Taught(3, machine={"publish": pairs(1e6, 2e-3)}),
+        Taught(3, machine={"publish": pairs(1e6, 2e-3), "keep": pairs(1e6, 1e-2)}),
     )
     found = measured(history)
     assert found == {
         "overhead": 4e-4,
         "latency": 5e-4,
         "publish": 5e8,
+        "keep": 1e8,
         "bandwidth": pytest.approx(1e6 / 5e-3, rel=0.05),
     }
     cluster = Cluster.local(2, **found)

@@ -209,6 +209,8 @@ def test_plans_differ_by_what_they_say_and_not_by_how_long_they_took():
         {"startup": math.nan},
         {"publish": 0.0},
         {"publish": math.nan},
+        {"keep": 0.0},
+        {"keep": math.nan},
         {"keep_alive": -1.0},
         {"keep_alive": math.nan},
         {"warm": math.inf},

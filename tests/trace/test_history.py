@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,20 @@ def test_transfers_and_publishing():
     found = taught(graph([[], [], [0]]), Timeline.of(3, events), ["a", None, None], [ON, ON], 1).machine
     assert found["transfer"][["x", "y"]].tolist() == [(2e6, pytest.approx(0.5))]
     assert found["publish"][["x", "y"]].tolist() == [(2e6, pytest.approx(0.2))]
+
+
+def test_what_the_user_keeps_is_measured_apart():
+    """Task 0 is for task 1, task 1 for the user alone, task 2 for both: nobody knows how long each part took."""
+    events = [
+        TaskFinished(0, 0, at=1.0, start=0.0, upload=0.2, size=2e6),
+        TaskFinished(1, 0, at=2.5, start=1.5, upload=0.7, size=2e6),
+        TaskFinished(2, 0, at=4.5, start=3.5, upload=0.9, size=2e6),
+        TaskFinished(3, 0, at=7.5, start=6.5, size=8.0),
+    ]
+    made = replace(graph([[], [0], [], [2]]), kept=frozenset({1, 2, 3}))
+    found = taught(made, Timeline.of(4, events), ["a", None, None, None], [ON], 1).machine
+    assert found["publish"][["x", "y"]].tolist() == [(2e6, pytest.approx(0.2))]
+    assert found["keep"][["x", "y"]].tolist() == [(2e6, pytest.approx(0.7))]
 
 
 def test_uploads_are_no_overhead():
