@@ -30,7 +30,10 @@ def same(both: list[list[str]]) -> list[str]:
 @pytest.mark.parametrize("free", [False, True], ids=["named", "free"])
 @pytest.mark.parametrize(
     ("producer", "consumer"),
-    [(0, -1), (1, -1), (6, -1), (11, -1), (12, -1), (-1, 0), (-1, 5), (-1, 11), (-1, 12), (6, 3), (3, 6), (12, 12)],
+    [
+        *[(0, -1), (6, -1), (12, -1), (-1, 0), (-1, 5), (-1, 12), (6, 3), (3, 6), (12, 12)],
+        *[pytest.param(*where, marks=pytest.mark.long) for where in ((1, -1), (11, -1), (-1, 11))],
+    ],
 )
 def test_a_death_on_either_side_loses_nothing_and_repeats_no_outcome(pool, tmp_path, producer, consumer, free):
     """What the consumer saw is what the producer's value is, of one and the same attempt."""

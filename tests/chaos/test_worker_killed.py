@@ -45,7 +45,7 @@ def heads(xs: list[object]) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("every", "seed"), [(0.3, 1), (0.15, 2)])
+@pytest.mark.parametrize(("every", "seed"), [pytest.param(0.3, 1, marks=pytest.mark.long), (0.15, 2)])
 def test_sigkill_of_workers_leaves_every_value_right(pool, every, seed):
     killing_spree(pool, every, seed)
 
