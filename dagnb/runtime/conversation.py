@@ -13,7 +13,7 @@ from typing import Any
 
 import hiredis
 
-from .wire import LOST, Wire, Word, pack
+from .wire import LOST, SHORTEST, Wire, Word, pack
 
 #: Exit codes: declared dead while alive; Redis has gone back in time. Neither is the running task's fault.
 FENCED, GAP = 17, 18
@@ -85,7 +85,7 @@ class Conversation:
     def listen(self, inbox: str, patience: float) -> bytes | None:
         """The next word in the inbox, or None after `patience` seconds; a lost word is healed by asking again."""
         try:
-            self.wire.send([("BLPOP", inbox, patience)])
+            self.wire.send([("BLPOP", inbox, max(patience, SHORTEST))])
             answer = self.wire.read()
         except (*LOST, hiredis.ReplyError):
             self.wire.close()

@@ -17,7 +17,7 @@ import hiredis
 from dagnb.errors import StoreError
 
 from .keys import run_prefix
-from .wire import LOST
+from .wire import LOST, SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 FEW = 4
 #: Seconds that Redis waits for the end before it answers that the run goes on.
 TURN = 1.0
-#: Seconds of the shortest wait: Redis 6.2 cuts what is below a millisecond to 0, and that means for ever.
-SHORTEST = 0.01
 
 
 @dataclass(frozen=True, slots=True)

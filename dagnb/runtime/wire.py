@@ -31,6 +31,8 @@ PATIENCE = 30.0
 #: Seconds to wait for a host that may be far away.
 REACH = 5.0
 CHUNK = 1 << 18
+#: Seconds of the shortest wait: Redis 6.2 cuts what is below a millisecond to 0, and that means for ever.
+SHORTEST = 0.01
 LOST = (EOFError, OSError)
 
 

@@ -162,7 +162,7 @@ class Desk:
             left = self.keep_alive - (now() - self._idle_since) * 1e-9
             if left <= 0:
                 os._exit(RESTED)
-            patience = min(patience, max(left, 0.001))
+            patience = min(patience, left)
         return self.talk.listen(inbox(self.slot), patience)
 
     def hold(self) -> None:
