@@ -54,7 +54,7 @@ def worth_moving(loop: Loop, given: list[int], stay: int, length: float) -> list
         task = graph.by_rank[rank] if graph.by_rank else rank
         moving = 0.0
         if loop.pace[graph.function_of[task]] <= 0:
-            needed = graph.deps[graph.starts[task] : graph.starts[task + 1]]
+            needed = graph.needs(task)
             moving = loop.outbox.moved.cost(sum(_held(loop, d) for d in needed if d in loop.heavy))
         if ahead + length > moving:
             found.append(rank)
@@ -73,7 +73,7 @@ def awaits_readers(loop: Loop, length: float, longest: float) -> bool:
     for task, users in loop.heavy.items():
         if outbox.local[task] or not (size := _held(loop, task)):
             continue
-        ready = [c for c in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]] if loop.here[c]]
+        ready = [c for c in graph.users(task) if loop.here[c]]
         limit = longest if task in outbox.moved.local else outbox.moved.cost(size)
         short = all(loop.pace[graph.function_of[c]] <= 0 for c in ready)
         if short and len(ready) == users and users * length <= limit:

@@ -70,6 +70,14 @@ class Compiled:
         self.functions: list[Callable[..., Any]] = []
         self.produce: Callable[[Iterable[Any]], list[Any]] = whole
 
+    def needs(self, task: int) -> list[int]:
+        """What a task depends on. The hottest loops slice the columns themselves."""
+        return self.deps[self.starts[task] : self.starts[task + 1]]
+
+    def users(self, task: int) -> list[int]:
+        """Who depends on a task."""
+        return self.children[self.cstarts[task] : self.cstarts[task + 1]]
+
     def link(self, functions: list[Callable[..., Any]]) -> None:
         """Set the functions, in the order of `hashes`; generators and `async def` are run to their end."""
         self.functions = [self._called(f) for f in functions]

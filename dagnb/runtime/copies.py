@@ -44,14 +44,14 @@ class Copies:
         self.expected: dict[int, set[int]] = {}  # copies made here → followers counted before they were claimed
         self.stayed = False  # the value of the copy that is being committed did not leave
         for task in self.of:
-            for child in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]]:
+            for child in graph.users(task):
                 loop.need[child] = ELSEWHERE
 
     def _at_home(self, task: int) -> bool:
         """Whether every follower runs only where a copy of the task does."""
         graph = self.loop.graph
         holders = frozenset(self.of[task]) - {NOBODY}
-        followers = graph.children[graph.cstarts[task] : graph.cstarts[task + 1]]
+        followers = graph.users(task)
         return all(holders.issuperset(self._positions(child)) for child in followers)
 
     def _positions(self, task: int) -> tuple[int, ...]:
@@ -75,7 +75,7 @@ class Copies:
         heappop(loop.ready)
         loop.here[task] = 0
         if self._needless(task):
-            loop.release(self._inputs_of(task))
+            loop.release(loop.graph.needs(task))
             outbox.stale = True
             return False
         followers = self._execute(task, real)
@@ -108,7 +108,7 @@ class Copies:
         outbox, desk = loop.outbox, loop.desk
         start = fetched = now()
         desk.mark[0] = task
-        inputs = [loop.values[d] for d in self._inputs_of(task)]
+        inputs = [loop.values[d] for d in loop.graph.needs(task)]
         try:
             if not all(type(value) in ATOMS for value in inputs):
                 loop.inputs.gather(inputs, loop.graph.starts[task])
@@ -138,8 +138,8 @@ class Copies:
             outbox.note_output(task)
         if task in graph.kept and self._won(task) is None:
             outbox.keep(task, value)
-        loop.release(self._inputs_of(task))
-        for child in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]]:
+        loop.release(loop.graph.needs(task))
+        for child in graph.users(task):
             loop.have[child] += 1
             outbox.dirty.add(child)
         self._hold(task, value)
@@ -190,7 +190,7 @@ class Copies:
         over = {*outbox.done}
         return {
             child
-            for child in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]]
+            for child in graph.users(task)
             if loop.position in self._positions(child)
             and not (outbox.local[child] or outbox.dead[child] or child in over)
             and (claimed or not loop.here[child])
@@ -220,7 +220,3 @@ class Copies:
             return False
         self._hold(task, remake(self.loop, task))
         return True
-
-    def _inputs_of(self, task: int) -> list[int]:
-        graph = self.loop.graph
-        return graph.deps[graph.starts[task] : graph.starts[task + 1]]

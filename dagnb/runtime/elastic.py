@@ -15,10 +15,10 @@ and then.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagnb.runtime.keys import RUNS, inbox, run_prefix
+from dagnb.runtime.scripts import script
 
 if TYPE_CHECKING:
     from dagnb.runtime.presence import Presence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks while a slot of a live elastic run has no worker: heals lost words.
 HEAL = 0.5
-_DEMAND = (Path(__file__).resolve().parent / "demand.lua").read_text()
 
 
 class Elastic:
@@ -82,7 +81,7 @@ class Elastic:
         absent = [slot for slot in slots if self._absent(slot)]
         if not absent:
             return
-        answer = self.wire.call("EVAL", _DEMAND, 1, run_prefix(run), *(slot.number for slot in absent))
+        answer = self.wire.call("EVAL", script("demand"), 1, run_prefix(run), *(slot.number for slot in absent))
         if not answer:
             return
         free, *named = answer

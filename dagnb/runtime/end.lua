@@ -9,25 +9,5 @@ local run, dagnb = KEYS[1], KEYS[2]
 local call = redis.call
 if call('HGET', run .. 'meta', 'state') ~= 'running' then return 0 end
 call('HSET', run .. 'meta', 'state', ARGV[2], 'ended', ARGV[4], 'reason', ARGV[3])
-call('RPUSH', run .. 'fin', ARGV[2])
-call('HDEL', dagnb .. 'runs', ARGV[1])
-local gone = {}
-for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'way',
-  'won', 'seat', 'lost', 'use', 'open' }) do
-  gone[#gone + 1] = run .. part
-end
-for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
-  gone[#gone + 1] = run .. 'q' .. s
-  gone[#gone + 1] = run .. 'own' .. s
-  gone[#gone + 1] = run .. 'pre' .. s
-  call('LREM', dagnb .. 'todo:' .. s, 0, ARGV[1])
-  call('RPUSH', dagnb .. 'inbox:' .. s, 'W')
-end
-for _, list in ipairs({ run .. 'pay', run .. 'loose' }) do
-  for _, key in ipairs(call('LRANGE', list, 0, -1)) do gone[#gone + 1] = key end
-  gone[#gone + 1] = list
-end
-for i = 1, #gone, 1000 do call('UNLINK', unpack(gone, i, math.min(i + 999, #gone))) end
-local stays = call('HGET', run .. 'meta', 'stays')
-for _, part in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'ev' }) do call('EXPIRE', run .. part, stays) end
+ended(run, dagnb, ARGV[1], ARGV[2], nil)
 return 1

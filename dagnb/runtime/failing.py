@@ -29,7 +29,7 @@ def failed(loop: Loop, task: int, error: BaseException, start: int, inputs: list
         attempt=1,
     )
     loop.outbox.notes.append(("err", task, record))
-    loop.release(graph.deps[graph.starts[task] : graph.starts[task + 1]])
+    loop.release(graph.needs(task))
     bury(loop, task, start)
 
 
@@ -44,7 +44,7 @@ def bury(loop: Loop, task: int, start: int) -> None:
     todo = [task]
     while todo:
         i = todo.pop()
-        for child in graph.children[graph.cstarts[i] : graph.cstarts[i + 1]]:
+        for child in graph.users(i):
             if not outbox.dead[child]:
                 outbox.dead[child] = 1
                 outbox.dirty.discard(child)

@@ -37,7 +37,7 @@ class Groups:
         """Count the parents of a member here from now on, if none has run yet: a value that has left may be gone."""
         loop = self.loop
         graph, copies = loop.graph, loop.graph.annotated.copies
-        parents = graph.deps[graph.starts[member] : graph.starts[member + 1]]
+        parents = graph.needs(member)
         if parents and loop.have[member] == 0 and not graph.single and not any(d in copies for d in parents):
             loop.need[member] = len(parents)
             self.seated.add(member)
@@ -46,7 +46,7 @@ class Groups:
         """How many members, beside those that are ready here, will want the value of a task that was committed."""
         loop = self.loop
         graph, outbox = loop.graph, loop.outbox
-        followers = self.seated.intersection(graph.children[graph.cstarts[task] : graph.cstarts[task + 1]])
+        followers = self.seated.intersection(graph.users(task))
         if not followers:
             return 0
         over = {*outbox.done}

@@ -7,9 +7,9 @@ with the values in hand.
 
 from __future__ import annotations
 
+import select
 from contextlib import suppress
 from dataclasses import dataclass
-from select import select
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -114,7 +114,7 @@ class Line:
             if wire is None:
                 wire = self.hub.borrow()
                 wire.send(self._question(min(patience, TURN)))
-            if not wire.waits() and not select([wire.socket], [], [], patience)[0]:
+            if not wire.waits() and not _readable(wire, patience):
                 self._wire = wire  # its answer is still to come
                 return None
             answers = [wire.read() for _ in range(3 if self.wanted else 2)]
@@ -134,3 +134,10 @@ class Line:
         values = answers[2] if self.wanted else []
         kept = {task: data for task, data in zip(self.wanted, values, strict=True) if data is not None}
         return Told(state.decode(), None if ended is None else int(ended) * 1e-9, (reason or b"").decode(), kept)
+
+
+def _readable(wire: Wire, patience: float) -> bool:
+    """Whether something comes within so many seconds. By poll: `select` knows no descriptors above 1,023."""
+    poll = select.poll()
+    poll.register(wire.socket, select.POLLIN)
+    return bool(poll.poll(patience * 1000))

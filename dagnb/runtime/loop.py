@@ -225,7 +225,7 @@ class Loop:
             if fetched == start and type(value) in plain:
                 short += (end, start, task)
             else:
-                self._record(task, value, start, fetched, end)
+                self.record(task, value, start, fetched, end)
             if noise:
                 outbox.note_output(task)
             done.append(task)
@@ -334,7 +334,7 @@ class Loop:
         self.absorb()
 
     # ---- what follows from a result ---------------------------------------------------------------------------------
-    def _record(self, task: int, value: Any, start: int, fetched: int, end: int) -> None:
+    def record(self, task: int, value: Any, start: int, fetched: int, end: int) -> None:
         """The record of a task whose inputs or value are more than numbers, and who still needs that value here."""
         zero = self.submitted
         times = ((end - zero) * 1e-9, (start - zero) * 1e-9, (fetched - start) * 1e-9, 0.0)
@@ -416,7 +416,7 @@ class Loop:
             found |= unpack_blob(unseal(self.desk.secret, f"val:{self.run_id}:".encode() + name, blob))
         self.outbox.large.update(d for d, value in found.items() if type(value) in ABSENT)
         for task in claimed:
-            for d in graph.deps[graph.starts[task] : graph.starts[task + 1]]:
+            for d in graph.needs(task):
                 if type(values[d]) is Gone:
                     values[d] = found.get(d, GONE)
                 if (type(values[d]) not in ATOMS or d in self.heavy) and not self._counted(d, task):

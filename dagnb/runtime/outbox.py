@@ -251,7 +251,7 @@ class Outbox:
         for task in tasks:
             loop.here[task] = 0
             loop.need[task] = ELSEWHERE
-            deps = loop.graph.deps[loop.graph.starts[task] : loop.graph.starts[task + 1]]
+            deps = loop.graph.needs(task)
             # what is fresh is settled when its commit is acknowledged
             loop.release([d for d in deps if d not in fresh])
         return list(tasks)
@@ -357,7 +357,7 @@ class Outbox:
         """Write a large value where its readers find it, and say how many these are: the last one's commit frees it."""
         loop, graph = self.loop, self.loop.graph
         arena, shelf = loop.desk.arena, loop.desk.shelf
-        readers = graph.children[graph.cstarts[task] : graph.cstarts[task + 1]]
+        readers = graph.users(task)
         if arena.due():
             arena.collect(loop.run_id, shelf.uses)
         lent: Shared | Remote | None = arena.put(loop.run_id, task, parcel, alone=len(readers) == 1)
@@ -376,7 +376,7 @@ class Outbox:
             return ""
         count: dict[int, int] = {}
         for task in self.done:
-            for d in graph.deps[graph.starts[task] : graph.starts[task + 1]]:
+            for d in graph.needs(task):
                 if d in large:
                     count[d] = count.get(d, 0) + 1
         return ",".join([f"{d}:{n}" for d, n in count.items()])
@@ -421,7 +421,7 @@ class Outbox:
         for task in self.flying:
             if task not in loop.heavy:
                 continue
-            waiting = sum(loop.here[c] for c in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]])
+            waiting = sum(loop.here[c] for c in graph.users(task))
             if loop.groups is not None:
                 waiting += loop.groups.coming(task)
             if waiting:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .keys import run_prefix
 from .serialize import ATOMS, unseal
-from .values import GONE, Gone, copy_of, land, unpack_blob
+from .values import Gone, copy_of, land, unpack_blob
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -23,7 +23,7 @@ def remake(loop: Loop, task: int) -> Any:
     while todo:
         each = todo[-1]
         if each not in made:
-            needs = _inputs_of(loop, each)
+            needs = loop.graph.needs(each)
             made |= _found(loop, [d for d in needs if d not in made])
             absent = [d for d in needs if d not in made]
             if absent:
@@ -37,13 +37,13 @@ def remake(loop: Loop, task: int) -> Any:
 def _found(loop: Loop, tasks: list[int]) -> dict[int, Any]:
     """The values of these tasks as far as they are here, in Redis or in files."""
     found = {d: loop.values[d] for d in tasks if type(loop.values[d]) is not Gone}
-    found |= _stored(loop, [d for d in tasks if d not in found])
+    found |= stored(loop, [d for d in tasks if d not in found])
     opened = {d: loop.inputs.opened(held) for d, held in found.items()}
     return {d: value for d, value in opened.items() if type(value) is not Gone}
 
 
-def _stored(loop: Loop, tasks: list[int]) -> dict[int, Any]:
-    """What commits say of the values of these tasks."""
+def stored(loop: Loop, tasks: list[int]) -> dict[int, Any]:
+    """What commits say of the values of these tasks, as far as they are there."""
     if not tasks:
         return {}
     desk, run = loop.desk, loop.run_id
@@ -53,19 +53,14 @@ def _stored(loop: Loop, tasks: list[int]) -> dict[int, Any]:
         blob = call("HGET", prefix + "blob", name)
         if blob is not None:
             found |= unpack_blob(unseal(desk.secret, f"val:{run}:".encode() + name, blob))
-    return {task: found.get(task, GONE) for task in tasks}
+    return {task: found[task] for task in tasks if task in found}
 
 
 def _again(loop: Loop, task: int, made: dict[int, Any]) -> Any:
     starts = loop.graph.cstarts
     inputs = []
-    for d in _inputs_of(loop, task):
+    for d in loop.graph.needs(task):
         held = made[d]
         alone = starts[d + 1] - starts[d] == 1
         inputs.append(held if type(held) in ATOMS else copy_of(held, alone=alone, last=False))
     return land(loop.call(task, loop.graph.function_of[task], inputs))
-
-
-def _inputs_of(loop: Loop, task: int) -> list[int]:
-    graph = loop.graph
-    return graph.deps[graph.starts[task] : graph.starts[task + 1]]

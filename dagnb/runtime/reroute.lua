@@ -32,7 +32,8 @@ for i = 1, #ways, 2 do
 end
 local seats = call('HGETALL', run .. 'seat') -- the next that takes a member of its groups gets these
 for i = 1, #seats, 2 do
-  if seats[i + 1] == slot then call('HDEL', run .. 'seat', seats[i]) end
+  local void = string.sub(seats[i], 1, 1) == 'x' -- what an attempt has yielded does not count, whatever becomes of the slot
+  if seats[i + 1] == slot and not void then call('HDEL', run .. 'seat', seats[i]) end
 end
 
 local to = run .. 'q' .. (heir == '-1' and '' or heir)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from threading import Lock
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 from .execute import lost
 from .keys import DAGNB, FUNCTION, RUNS, run_prefix
 from .outbox import KEPT
+from .scripts import script
 from .serialize import MAC, loads, seal, unseal
 from .values import Remote, Shelf
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from .pack import Package
     from .wire import Wire, Word
 
-_RECOVER = (Path(__file__).resolve().parent / "recover.lua").read_text()
-_REROUTE = (Path(__file__).resolve().parent / "reroute.lua").read_text()
-_CALL = (Path(__file__).resolve().parent / "call.lua").read_text()
-END = (Path(__file__).resolve().parent / "end.lua").read_text()
 #: Bytes of one root in a package.
 ROOT = 4
 #: Parts of a run that outlive it (see `keys`).
@@ -123,7 +119,7 @@ class Store:
         for queue, roots in (*queues, ("q", package.queued)):
             commands += [("RPUSH", prefix + queue, *roots[i : i + 1000]) for i in range(0, len(roots), 1000)]
         single = len(package.roots) == ROOT and not named and not package.queued and not everybody
-        commands += [("EVAL", _CALL, 2, prefix, DAGNB, run, int(single), *slots), ("EXEC",)]
+        commands += [("EVAL", script("call"), 2, prefix, DAGNB, run, int(single), *slots), ("EXEC",)]
         return commands
 
     def sent(self, package: Package) -> None:
@@ -185,7 +181,7 @@ class Store:
         return self._end(run, "failed", reason)
 
     def _end(self, run: str, state: str, reason: str) -> bool:
-        return bool(self._call("EVAL", END, 2, run_prefix(run), DAGNB, run, state, reason, now()) == 1)
+        return bool(self._call("EVAL", script("end"), 2, run_prefix(run), DAGNB, run, state, reason, now()) == 1)
 
     def recover(
         self,
@@ -202,7 +198,7 @@ class Store:
         """
         error = lost(reason, 1, kind, self._position(slot)) if poison is not None else ""
         task = "" if poison is None else poison
-        return int(self._call("EVAL", _RECOVER, 1, DAGNB, slot, epoch, task, error))
+        return int(self._call("EVAL", script("recover"), 1, DAGNB, slot, epoch, task, error))
 
     def reroute(self, run: str, slot: int, heir: int | None) -> int:
         """Give what a plan names for a slot that was given up to another slot, or with None to whoever is free.
@@ -216,7 +212,7 @@ class Store:
         position = facts.slots.index(slot)
         told = pack_batch(PROVISIONAL, position, [(at, at, 0.0, 0.0, 0.0, 0, position, RecordKind.GIVEN_UP, 0)])
         to = -1 if heir is None else heir
-        return int(self._call("EVAL", _REROUTE, 2, run_prefix(run), DAGNB, slot, to, told))
+        return int(self._call("EVAL", script("reroute"), 2, run_prefix(run), DAGNB, slot, to, told))
 
     def _position(self, slot: int) -> int | None:
         """Which worker of its run a slot is."""

@@ -24,12 +24,10 @@ listened to. Deaths while a consumer is only tried are blamed on nobody.
 from __future__ import annotations
 
 from heapq import heappush
-from pathlib import Path
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagnb.errors import PickleError
-from dagnb.trace.records import RecordKind
 
 from .annotated import NOBODY, seat_of
 from .failing import failed
@@ -37,15 +35,15 @@ from .frames import Incoming, Outgoing, StreamLost, address
 from .keys import DAGNB, run_prefix
 from .outbox import ELSEWHERE
 from .pieces import snapshot
-from .serialize import ATOMS, dumps, unseal
-from .values import GONE, INLINE, Encoded, Gone, copy_of, land, size_of, unpack_blob
+from .remake import stored
+from .scripts import script
+from .serialize import ATOMS, dumps
+from .values import Encoded, Gone, copy_of, land
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .loop import Loop
-
-_SCRIPT = (Path(__file__).resolve().parent / "stream.lua").read_text()
 
 
 class Outcome(NamedTuple):
@@ -83,7 +81,9 @@ class Streams:
 
     def _ask(self, verb: str, *words: int | str) -> list[Any]:
         desk = self.loop.desk
-        found: list[Any] = desk.shelf.wire.call("EVAL", _SCRIPT, 2, self.prefix, DAGNB, verb, desk.slot, *words)
+        found: list[Any] = desk.shelf.wire.call(
+            "EVAL", script("stream"), 2, self.prefix, DAGNB, verb, desk.slot, *words
+        )
         return found
 
     # ---- a producer -------------------------------------------------------------------------------------------------
@@ -203,11 +203,11 @@ class Streams:
         """The inputs of a call: streams, and what is whole; None when a part is not to be had."""
         loop = self.loop
         graph = loop.graph
-        needed = graph.deps[graph.starts[task] : graph.starts[task + 1]]
-        stored = self._stored([d for d in needed if d not in streams and type(loop.values[d]) is Gone])
+        needed = graph.needs(task)
+        known = stored(loop, [d for d in needed if d not in streams and type(loop.values[d]) is Gone])
         found: list[Any] = []
         for d in needed:
-            value = streams[d] if d in streams else stored[d] if d in stored else loop.values[d]
+            value = streams[d] if d in streams else known.get(d, loop.values[d])
             if d not in streams:
                 value = loop.inputs.opened(value)
             if type(value) is Gone:
@@ -217,19 +217,6 @@ class Streams:
                 value = copy_of(value if type(value) is Encoded else Encoded(dumps(value)), alone=alone, last=False)
             found.append(value)
         return found
-
-    def _stored(self, tasks: list[int]) -> dict[int, Any]:
-        """The values of these tasks, as far as they are in Redis."""
-        if not tasks:
-            return {}
-        desk, run = self.loop.desk, self.loop.run_id
-        found: dict[int, Any] = {}
-        names = {name for name in desk.shelf.wire.call("HMGET", self.prefix + "loc", *tasks) if name}
-        for name in names:
-            blob = desk.shelf.wire.call("HGET", self.prefix + "blob", name)
-            if blob is not None:
-                found.update(unpack_blob(unseal(desk.secret, f"val:{run}:".encode() + name, blob)))
-        return {task: found[task] for task in tasks if task in found}
 
     def _call(
         self, task: int, inputs: list[Any], streams: dict[int, Incoming], tokens: dict[int, str]
@@ -291,30 +278,22 @@ class Streams:
     def _settle(self, task: int, outcome: Outcome) -> None:
         """What would follow from running the task now."""
         loop = self.loop
-        graph, outbox, zero = loop.graph, loop.outbox, loop.submitted
+        graph, outbox = loop.graph, loop.outbox
         if outcome.output is not None:
             loop.desk.out.write(outcome.output[0])
             loop.desk.err.write(outcome.output[1])
         if outcome.error is not None:
             failed(loop, task, outcome.error, outcome.start, outcome.inputs)
             return
-        value = outcome.value
-        times = ((outcome.end - zero) * 1e-9, (outcome.start - zero) * 1e-9, outcome.waited * 1e-9, 0.0)
-        size = float(size_of(value))
-        outbox.records.append((*times, size, task, loop.position, RecordKind.FINISHED, 1))
+        value = loop.values[task] = outcome.value
+        loop.record(task, value, outcome.start, outcome.start + outcome.waited, outcome.end)
         outbox.done.append(task)
         if outcome.output is not None:
             outbox.note_output(task)
         if task in graph.kept:
             outbox.keep(task, value)
-        loop.values[task] = value
-        users = graph.cstarts[task + 1] - graph.cstarts[task]
-        if not users:
-            loop.values[task] = GONE
-        elif type(value) not in ATOMS or size > INLINE:
-            loop.heavy[task] = users
-        loop.release(graph.deps[graph.starts[task] : graph.starts[task + 1]])
-        for child in graph.children[graph.cstarts[task] : graph.cstarts[task + 1]]:
+        loop.release(graph.needs(task))
+        for child in graph.users(task):
             count = loop.have[child] = loop.have[child] + 1
             if count == loop.need[child]:
                 outbox.dirty.discard(child)

@@ -201,24 +201,7 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   local ending = 'done'
   if call('EXISTS', run .. 'err') == 1 then ending = 'failed' end
   call('HSET', run .. 'meta', 'state', ending, 'ended', ARGV[10])
-  call('RPUSH', run .. 'fin', ending)
-  call('HDEL', dagnb .. 'runs', ARGV[4])
-  local gone = { 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left', 'pay',
-    'way', 'won', 'seat', 'lost', 'loose', 'use', 'open' }
-  for i = 1, #gone do gone[i] = run .. gone[i] end
-  for _, list in ipairs({ 'pay', 'loose' }) do
-    for _, key in ipairs(call('LRANGE', run .. list, 0, -1)) do gone[#gone + 1] = key end
-  end
-  for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
-    gone[#gone + 1] = run .. 'q' .. s
-    gone[#gone + 1] = run .. 'own' .. s
-    gone[#gone + 1] = run .. 'pre' .. s
-    call('LREM', dagnb .. 'todo:' .. s, 0, ARGV[4])
-    if s ~= slot then call('RPUSH', dagnb .. 'inbox:' .. s, 'W') end
-  end
-  for i = 1, #gone, CHUNK do call('UNLINK', unpack(gone, i, math.min(i + CHUNK - 1, #gone))) end
-  local stays = call('HGET', run .. 'meta', 'stays')
-  for _, key in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'ev' }) do call('EXPIRE', run .. key, stays) end
+  ended(run, dagnb, ARGV[4], ending, slot)
   return close('0 0 0 1 1 |')
 end
 

@@ -26,14 +26,13 @@ from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import EARLY, NONE, Marks
 from .places import listed
+from .scripts import script
 from .serialize import loads, unseal
 from .values import Shelf, weight
 from .wire import Wire
 
 if TYPE_CHECKING:
     from types import FrameType
-
-_HERE = Path(__file__).resolve().parent
 
 
 #: Exit codes: nothing to do for as long as an elastic worker stays; no memory left to go on with (`slots`).
@@ -66,7 +65,7 @@ class Desk:
         self.directory = directory
         self.secret = (directory / "secret").read_bytes()
         address = (directory / "address").read_text()
-        self.talk = Conversation(Wire(address, f"worker-{slot}"), (_HERE / "sync.lua").read_text(), epoch)
+        self.talk = Conversation(Wire(address, f"worker-{slot}"), script("sync"), epoch)
         self._payloads = Wire(address, f"worker-{slot}-payloads")
         self.shelf = Shelf(self._payloads, self.secret, "", epoch)
         self.arena = Arena(listed(directory), slot, epoch)
@@ -206,9 +205,7 @@ class Desk:
             compiled.link(self._functions(compiled.hashes))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
             reason = f"{type(error).__name__}: {error}"
-            self.talk.wire.call(
-                "EVAL", (_HERE / "end.lua").read_text(), 2, *self.keys(run), run, "failed", reason, now()
-            )
+            self.talk.wire.call("EVAL", script("end"), 2, *self.keys(run), run, "failed", reason, now())
             return
         _teach_sources(compiled.sources)
         self._page[8:40] = run.encode().ljust(32, b"\0")

@@ -11,6 +11,7 @@ from dagnb.planning.estimator import estimate
 from dagnb.planning.plan import Plan
 from dagnb.runtime import store
 from dagnb.runtime.run import start
+from dagnb.runtime.scripts import script
 from tests.runtime.dags import Sketch
 from tests.runtime.life import until
 
@@ -41,7 +42,8 @@ def test_a_worker_whose_word_was_lost_joins_a_run_beside_one_that_has_nothing_fo
     busy = start(older, named(older, [0]), pool)
     try:
         until(lambda: busy.hub.store._call("SISMEMBER", f"dagnb:{{{busy.id}}}:idle", busy.slots[1]))
-        monkeypatch.setattr(store, "_CALL", store._CALL.replace("inbox:", "lost:"))
+        lost = script("call").replace("inbox:", "lost:")
+        monkeypatch.setattr(store, "script", lambda name: lost if name == "call" else script(name))
         younger = of_naps(0.0)
         done = start(younger, named(younger, [1]), pool).wait(5)
         assert (done.state, busy.state) == ("done", "running")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,13 +15,13 @@ from dagnb.planning.plan import Plan
 from dagnb.runtime import pack as packing
 from dagnb.runtime.hub import Hub
 from dagnb.runtime.keys import DAGNB, TODO, inbox, run_prefix
+from dagnb.runtime.scripts import script
 from dagnb.runtime.values import pack_blob
 from tests.runtime.dags import Sketch, free_plan, leaf, total
 
 if TYPE_CHECKING:
     from dagnb.runtime.store import Store
 
-SYNC = (Path(packing.__file__).parent / "sync.lua").read_text()
 SLOT = 900
 
 
@@ -52,7 +51,7 @@ class Hand:
         kind = b"l" if said.get("announced") else b"p"
         own = kind + struct.pack(f"<{len(said['own'])}I", *said["own"]) if "own" in said else b""
         words = (
-            *("EVAL", SYNC, 2, run_prefix(self.run), DAGNB, self.slot, self.epoch, number, self.run, want),
+            *("EVAL", script("sync"), 2, run_prefix(self.run), DAGNB, self.slot, self.epoch, number, self.run, want),
             *(said.get("finished", 0), own, said.get("events", b""), said.get("mean", 0), 0, self.workers, self.roots),
             *(b"", ",".join(said.get("payloads", []))),
         )

@@ -1,0 +1,28 @@
+-- ended: what the two ends of a run have in common; it stands before `sync` and `end` (`dagnb.runtime.scripts`).
+--
+-- Everything goes but what outlives a run, and that expires. All workers get a word, but the slot that `knows` of it.
+-- Key table: dagnb/runtime/keys.py.
+local function ended(run, dagnb, id, state, knows)
+  local call = redis.call
+  call('RPUSH', run .. 'fin', state)
+  call('HDEL', dagnb .. 'runs', id)
+  local gone = {}
+  for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left',
+    'pay', 'loose', 'way', 'won', 'seat', 'lost', 'use', 'open' }) do
+    gone[#gone + 1] = run .. part
+  end
+  for _, list in ipairs({ 'pay', 'loose' }) do
+    for _, key in ipairs(call('LRANGE', run .. list, 0, -1)) do gone[#gone + 1] = key end
+  end
+  for slot in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
+    gone[#gone + 1] = run .. 'q' .. slot
+    gone[#gone + 1] = run .. 'own' .. slot
+    gone[#gone + 1] = run .. 'pre' .. slot
+    call('LREM', dagnb .. 'todo:' .. slot, 0, id)
+    if slot ~= knows then call('RPUSH', dagnb .. 'inbox:' .. slot, 'W') end
+  end
+  for i = 1, #gone, 1000 do call('UNLINK', unpack(gone, i, math.min(i + 999, #gone))) end
+  local stays = call('HGET', run .. 'meta', 'stays')
+  for _, part in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'ev' }) do call('EXPIRE', run .. part, stays) end
+end
+
