@@ -35,20 +35,20 @@ class Child:
         cls,
         command: Sequence[str],
         *,
-        output: Path,
+        output: Path | int,
         cwd: Path | str,
         environ: Mapping[str, str] | None = None,
         keep: tuple[int, ...] = (),
         processors: frozenset[int] = frozenset(),
     ) -> Child:
-        """Start it; what it says goes to the file `output`, `keep` are descriptors that it inherits.
+        """Start it; what it says goes to the file or descriptor `output`, `keep` are descriptors that it inherits.
 
         `processors` are those that it and what it starts may run on; none named: all that we may.
 
         To be called from the main thread only: the parent-death signal fires when the thread that started it ends.
         Raises OSError when the program or `cwd` is not there.
         """
-        descriptor = _opened(output)
+        descriptor = output if isinstance(output, int) else _opened(output)
         try:
             process = subprocess.Popen(
                 command,
@@ -62,7 +62,8 @@ class Child:
                 preexec_fn=_die_with_parent(processors),  # noqa: PLW1509  the supervisor has one thread
             )
         finally:
-            os.close(descriptor)
+            if descriptor != output:
+                os.close(descriptor)
         return cls(process)
 
     @classmethod
@@ -70,19 +71,20 @@ class Child:
         cls,
         work: Callable[[], object],
         *,
-        output: Path,
+        output: Path | int,
         cwd: Path | str,
         environ: Mapping[str, str],
         keep: tuple[int, ...] = (),
         processors: frozenset[int] = frozenset(),
     ) -> Child:
         """The same by a copy of this process, which calls `work` (`dagnb.runtime.forking`). Raises OSError."""
-        descriptor = _opened(output)
+        descriptor = output if isinstance(output, int) else _opened(output)
         try:
             bind = _die_with_parent(processors)
             return cls(fork(work, bind=bind, output=descriptor, cwd=cwd, environ=environ, keep=keep))
         finally:
-            os.close(descriptor)
+            if descriptor != output:
+                os.close(descriptor)
 
     @property
     def pid(self) -> int:

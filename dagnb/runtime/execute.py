@@ -51,6 +51,9 @@ class Capture(io.TextIOBase):
         """Always."""
         return True
 
+    def close(self) -> None:
+        """Never: the next task prints here too."""
+
     def take(self) -> str:
         """What was printed since the last call."""
         lost = f"\n… {self.lost:,} characters left out …\n" if self.lost else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 def failed(loop: Loop, task: int, error: BaseException, start: int, inputs: list[Any]) -> None:
     """The failure becomes a record; everything that needs the task is skipped."""
     desk, graph = loop.desk, loop.graph
+    if desk.stray:
+        os._exit(1)
+    desk.household.restore()
     out, err = desk.out.take(), desk.err.take()
     desk.noise.clear()
     record = failure(

@@ -251,6 +251,7 @@ class Loop:
 
     def learn(self, function: int, duration: int) -> None:
         """How long this function takes. One hiccup of the machine does not make a fast one slow."""
+        self.desk.household.restore()
         pace, known = self.pace, self.pace[function]
         if duration <= SYNC:
             pace[function] = FAST

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dagnb.runtime.children import Child
+    from dagnb.runtime.voice import Voice
 
 MAIN = str(Path(__file__).resolve().parents[1] / "__main__.py")
 
@@ -67,6 +68,8 @@ class Slot:
     child: Child | None = None
     #: Read end of the pipe on which the worker says that it is up; -1 once it has, or never will.
     ready: int = -1
+    #: What its worker says outside Python; None while there is no worker.
+    voice: Voice | None = None
     #: Has its worker said that it is there?
     up: bool = False
     #: When its worker was started, in seconds of the monotonic clock.

@@ -33,6 +33,7 @@ from dagnb.runtime.resources import memory_reason
 from dagnb.runtime.server import tail
 from dagnb.runtime.slot import Command, Recovery, Slot, work_in_copy, worker_command
 from dagnb.runtime.status import WorkerStatus
+from dagnb.runtime.voice import Voice
 from dagnb.runtime.watch import Watch, resident
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ GRACE = 1.0
 class _Place(NamedTuple):
     """What a worker process is started with, in whichever way."""
 
-    output: Path
+    output: int
     cwd: str
     environ: dict[str, str]
     keep: tuple[int, ...]
@@ -153,12 +154,11 @@ class Slots:
     def spawn(self, slot: Slot) -> None:
         """Start a worker in the slot. Raises OSError when the program or the context's directory is not there."""
         context = self.contexts[slot.context]
-        output = self.directory.worker_log(slot.number)
-        output.unlink(missing_ok=True)
         slot.processors = self.processors_for(slot)
+        voice = Voice(self.directory.worker_log(slot.number))
         reading, writing = os.pipe()
         said = {"DAGNB_READY": str(writing), "DAGNB_LAUNCHED": str(time.perf_counter_ns())}
-        place = _Place(output, context.cwd, context.worker_environ() | said, (writing,), slot.processors)
+        place = _Place(voice.writing, context.cwd, context.worker_environ() | said, (writing,), slot.processors)
         try:
             if self.command is worker_command and can_fork(context):
                 slot.child = Child.copy(
@@ -169,9 +169,12 @@ class Slots:
                 slot.child = Child.start(command, **place._asdict())
         except OSError:
             os.close(reading)
+            voice.end()
             raise
         finally:
             os.close(writing)
+        voice.started()
+        slot.voice = voice
         slot.ready, slot.up, slot.since, slot.again = reading, False, time.monotonic(), 0.0
         slot.peak = slot.bare = 0
 
@@ -198,6 +201,11 @@ class Slots:
         """Slots whose worker has not said yet that it is up."""
         return (slot for slot in self.slots.values() if slot.ready >= 0)
 
+    def voices(self) -> dict[int, Voice]:
+        """What workers may say something by, by descriptor."""
+        found = (slot.voice for slot in self.slots.values())
+        return {voice.reading: voice for voice in found if voice is not None and voice.reading >= 0}
+
     def reap(self) -> None:
         """Bury the dead. Called when a child has ended; looks at all, because signals merge."""
         for slot in list(self.slots.values()):
@@ -210,7 +218,9 @@ class Slots:
         self.marks.clear(slot.number)
         if slot.ready >= 0:
             self.heard(slot)
-        slot.child, slot.up, slot.deadline = None, False, 0.0
+        if slot.voice is not None:
+            slot.voice.end()
+        slot.child, slot.voice, slot.up, slot.deadline = None, None, False, 0.0
         rested = child.exit_code == RESTED
         self.deaths += not rested
         excused = slot.stopping or rested or child.exit_code in FENCED or mark.run in self.cancelled

@@ -184,12 +184,15 @@ class Supervisor:
         poll = select.poll()
         inbox = self.ear.descriptor
         starting = {slot.ready: slot for slot in self.slots.starting()}
-        for descriptor in (self.woken, inbox, *starting):
+        voices = self.slots.voices()
+        for descriptor in (self.woken, inbox, *starting, *voices):
             poll.register(descriptor, select.POLLIN)
         pause = max(0.0, min(self.next_look, self.slots.due(), self.elastic.next) - time.monotonic())
         ready = {descriptor for descriptor, _ in poll.poll(int(pause * 1000) + 1)}
         for descriptor in ready & starting.keys():
             self.slots.heard(starting[descriptor])
+        for descriptor in ready & voices.keys():
+            voices[descriptor].hear()
         if self.woken in ready:
             self._children()
         if inbox in ready:

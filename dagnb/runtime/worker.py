@@ -22,6 +22,7 @@ from .compiled import Compiled
 from .conversation import Conversation
 from .execute import install_captures
 from .frames import Porter, address
+from .household import Household
 from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import EARLY, NONE, Marks
@@ -57,7 +58,7 @@ class Desk:
     keep_alive  seconds without work after which it ends; None: it stays
     """
 
-    def __init__(self, slot: int, epoch: int, directory: Path) -> None:
+    def __init__(self, slot: int, epoch: int, directory: Path, *, limited: bool = False) -> None:
         self.launched = int(os.environ.pop("DAGNB_LAUNCHED", "0")) or now()
         stays = os.environ.pop("DAGNB_KEEP_ALIVE", "")
         self.keep_alive = float(stays) if stays else None
@@ -70,8 +71,11 @@ class Desk:
         self.shelf = Shelf(self._payloads, self.secret, "", epoch)
         self.arena = Arena(listed(directory), slot, epoch)
         #: Whether freed memory stays here (`dagnb.runtime.heap`); None: never, its size is limited.
-        self.holds: bool | None = None if "DAGNB_MEMORY" in os.environ else False
+        self.holds: bool | None = None if limited else False
         self.out, self.err, self.noise = install_captures()
+        self.household = Household(self.out, self.err, self._copied)
+        #: Whether this is a copy that a task has made of its worker (`os.fork`).
+        self.stray = False
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
         self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
         self.functions: dict[str, Any] = {}
@@ -112,6 +116,18 @@ class Desk:
         """A task is only tried from here on, or not any more: it can be interrupted, and is to blame for nothing."""
         self._page[EARLY] = task is not None
         self.mark[0] = NONE if task is None else task
+
+    def between_tasks(self) -> None:
+        """The task before is over: not to blame for what comes now, and to leave nothing changed behind."""
+        self.mark[0] = NONE
+        self.household.restore()
+
+    def _copied(self) -> None:
+        """In a copy of this process: nothing of it may speak for the worker; it ends when its task returns."""
+        self.stray = True
+        self.noise.append(True)  # the loop looks here after each task
+        self.talk.wire.close()
+        self._payloads.close()
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         if self.mark[0] != NONE:
@@ -309,7 +325,10 @@ def begin(arguments: list[str]) -> int:
     if ready >= 0:
         os.write(ready, b"1")
         os.close(ready)
-    return main(arguments)
+    try:
+        return main(arguments)
+    finally:
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # what ends us is told in the log
 
 
 def main(arguments: list[str]) -> int:
@@ -317,8 +336,9 @@ def main(arguments: list[str]) -> int:
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     faulthandler.enable(open(2, "w", closefd=False))  # noqa: SIM115  stays open for good; stderr is a log file
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    desk = Desk(int(options["--slot"]), int(options["--epoch"]), Path(options["--dir"]))
-    if memory := os.environ.pop("DAGNB_MEMORY", ""):
+    memory = os.environ.pop("DAGNB_MEMORY", "")
+    desk = Desk(int(options["--slot"]), int(options["--epoch"]), Path(options["--dir"]), limited=bool(memory))
+    if memory:
         from .resources import impose
 
         impose(int(memory))

@@ -56,10 +56,11 @@ def test_a_copy_holds_nothing_of_the_supervisor(pool, directory):
     assert psutil.Process(worker.pid).cmdline() == psutil.Process(pool.status().pid).cmdline(), "it was copied"
     held, blocked, leads, term = value_of(pool, inherited)
     assert held[0] == "/dev/null"
-    assert held[1] == held[2] == str(directory.worker_log(slot))
+    assert held[1] == held[2], "the pipe that the supervisor reads"
     sockets = [target for target in held.values() if target.startswith("socket:")]
     assert len(sockets) == 2, held  # its own two connections
-    assert not [t for t in held.values() if t.startswith("pipe:") or t.endswith(("/lock", "/door"))], held
+    assert {t for t in held.values() if t.startswith("pipe:")} == {held[1]}, held
+    assert not [t for t in held.values() if t.endswith(("/lock", "/door"))], held
     assert (blocked, leads, term) == (0, True, signal.SIG_DFL)
 
 
