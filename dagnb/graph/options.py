@@ -73,6 +73,9 @@ LATER: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+#: Characters of a name.
+LONGEST_NAME = 200
+
 #: attributes of every handle: an output of that name could not be reached
 _HANDLE_WORDS = frozenset({"key", "name", "kind", "result", "done", "logs", "why"})
 
@@ -130,12 +133,24 @@ def _quantity(value: object, units: Mapping[str, float], word: str, wanted: str)
     return number
 
 
+def is_name(value: object) -> bool:
+    """Whether a DAG or a kind of tasks may be called so: a Python name that fits a picture."""
+    return isinstance(value, str) and value.isidentifier() and len(value) <= LONGEST_NAME
+
+
+def shown(value: object) -> str:
+    """A wrong name as an error text shows it."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_NAME else f"{text[:40]}… ({len(text):,} characters)"
+
+
 def _name(value: object) -> str:
-    if not isinstance(value, str) or not value.isidentifier():
+    if not is_name(value):
         raise option_error(
-            f"name={value!r} is not a name.", 'The name of a task is a Python name, such as name="clean".'
+            f"name={shown(value)} is not a name.",
+            f'The name of a task is a Python name of at most {LONGEST_NAME} characters, such as name="clean".',
         )
-    return value
+    return str(value)
 
 
 def _outs(value: object) -> int | tuple[str, ...]:

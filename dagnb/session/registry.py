@@ -8,6 +8,7 @@ from typing import Any
 
 from dagnb.errors import OptionError, near
 from dagnb.graph.cells import CELLS, calling_frame
+from dagnb.graph.options import is_name, shown
 
 from .dag import Dag
 from .later import not_yet
@@ -37,8 +38,8 @@ def named(name: str, scope: str = "", *, new: bool = False) -> Dag:
 
 def unregistered(name: str) -> Dag:
     """A new DAG that takes its place in the registry later, when its first body has not raised. Raises OptionError."""
-    if not str(name).isidentifier() or iskeyword(name):
-        raise OptionError(f"{name!r} is not a name for a DAG.\n  Give it a Python name, like etl.")
+    if not is_name(name) or iskeyword(name):
+        raise OptionError(f"{shown(name)} is not a name for a DAG.\n  Give it a short Python name, like etl.")
     return Dag(name)
 
 
