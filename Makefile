@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+NONE_CHOSEN := 5  # what pytest says when ARGS chose nothing of a part
 export PATH := $(abspath $(BIN)):$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
@@ -23,7 +24,8 @@ demo: $(VENV)/.run  ## run the first notebook here in the terminal; says where t
 
 test: $(VENV)/.dev node_modules/.made browser  ## all tests, the browser's included (what takes minutes is in test-long)
 	@npm test --silent
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest -m "unit and not long" -n 2 --dist worksteal $(ARGS) || [ $$? -eq $(NONE_CHOSEN) ]
+	@$(BIN)/python -m pytest -m "not unit and not long" $(ARGS) || [ $$? -eq $(NONE_CHOSEN) ]
 
 test-long: $(VENV)/.dev node_modules/.made browser  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)

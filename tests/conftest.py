@@ -161,12 +161,14 @@ def chapter(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Everything in tests/browser is a browser test; every test knows its line of the ledger."""
+    """Marks that follow from where a test stands: browser and unit tests, and its line of the ledger."""
     for item in items:
         line = chapter(item)
         item.user_properties.append(("chapter", line))
         if line == "browser":
             item.add_marker(pytest.mark.browser)
+        if line == "unit and property":
+            item.add_marker(pytest.mark.unit)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
