@@ -63,9 +63,7 @@ class Watch:
 
     def _still(self, pid: int, number: int, mark: Mark) -> int:
         """Bytes that the stopped worker and its children take; 0 when the task has ended meanwhile."""
-        end = time.monotonic() + STOPS
-        while _state(pid) not in {"T", "Z", ""} and time.monotonic() < end:
-            time.sleep(0.0005)
+        still(pid)
         if self.marks.read(number) != mark:
             return 0
         return family(pid, exact=True)
@@ -112,6 +110,13 @@ def _proportional(pid: int) -> int:
             lines = (_PROC / str(one) / "smaps_rollup").read_text().splitlines()
             found += 1024 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
     return found
+
+
+def still(pid: int) -> None:
+    """Wait until a process that was sent SIGSTOP has stopped."""
+    end = time.monotonic() + STOPS
+    while _state(pid) not in {"T", "Z", ""} and time.monotonic() < end:
+        time.sleep(0.0005)
 
 
 def _state(pid: int) -> str:
