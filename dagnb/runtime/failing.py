@@ -11,6 +11,7 @@ from dagnb.trace.records import Record, RecordKind
 
 from .deadlines import TimedOut
 from .execute import failure
+from .strays import kill_strays
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -22,7 +23,7 @@ def failed(loop: Loop, task: int, error: BaseException, start: int, inputs: list
     ending   how the worker ended that was at it, where it did
     """
     desk, graph, tries = loop.desk, loop.graph, loop.tries
-    error = _named(loop, task, error)
+    error = _named(loop, task, error, start)
     again = -1.0 if tries is None else tries.again(task, error)
     attempt = 1 if tries is None else tries.number(task)
     care = graph.cares.get(graph.function_of[task])
@@ -57,10 +58,11 @@ def late(loop: Loop, word: bytes) -> None:
     failed(loop, int(task), TimedOut(), int(began), [], "killed by SIGKILL")
 
 
-def _named(loop: Loop, task: int, error: BaseException) -> BaseException:
-    """The error that its user reads, with the frames in which it was met."""
+def _named(loop: Loop, task: int, error: BaseException, start: int) -> BaseException:
+    """The error that its user reads, with the frames in which it was met; what a late task has started ends with it."""
     if not isinstance(error, TimedOut):
         return error
+    kill_strays(start)
     care = loop.graph.cares.get(loop.graph.function_of[task])
     limit = f" of {care.timeout:g} s" if care is not None and care.timeout is not None else ""
     named = TaskTimeoutError(f"it took longer than its timeout{limit}")

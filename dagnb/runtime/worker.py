@@ -29,6 +29,7 @@ from .marks import CLOCK, EARLY, NONE, TIMED, Marks
 from .places import listed
 from .scripts import script
 from .serialize import loads, unseal
+from .strays import kill_strays
 from .values import Shelf, weight
 from .wire import Wire
 
@@ -85,6 +86,7 @@ class Desk:
         self.next_run = ""
         self._joined: set[str] = set()
         self._settled = False
+        self._interrupt = False  # whether a task was cancelled in the middle
         self._work = 0  # ns at work in this run, as told when it last had nothing to do
         self.ready = self._idle_since = now()
         signal.signal(signal.SIGINT, self._interrupted)
@@ -118,6 +120,7 @@ class Desk:
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         if self.mark[0] != NONE:
+            self._interrupt = True
             raise CancelledTask
 
     def keys(self, run: str) -> tuple[str, str]:
@@ -233,6 +236,9 @@ class Desk:
             loop.run()
         except MemoryError:
             self._exhausted(loop)
+        if self._interrupt:
+            self._interrupt = False
+            kill_strays(arrived)
         self._worked(loop.total)
         self._page[8:40], self._page[TIMED] = bytes(32), 0
 
