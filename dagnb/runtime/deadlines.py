@@ -33,6 +33,10 @@ LATE = signal.SIGUSR1
 START, DEADLINE = 0, 2
 
 
+class CancelledTask(BaseException):
+    """Raised inside a task when its run is cancelled."""
+
+
 class TimedOut(BaseException):
     """Raised inside a task that is late; `failing` gives it the name that the user reads."""
 

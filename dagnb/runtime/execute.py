@@ -118,8 +118,9 @@ def _record(
 
 def lost(verdict: Verdict, worker: int | None = None) -> str:
     """The record of a task whose workers died, or were ended."""
+    said = "\n".join(line for line in verdict.said.splitlines() if HERE not in line)  # the interpreter names our frames
     told: dict[str, Any] = {"frames": [], "locals": {}, "inputs": [], "exception": ""}
-    told |= {"stdout": "", "stderr": verdict.said, "worker": worker}
+    told |= {"stdout": "", "stderr": said, "worker": worker}
     told |= {"type": verdict.kind, "module": "dagnb.errors", "message": verdict.reason}
     return json.dumps(told | {"attempt": 1, "ending": verdict.ending, "peak": verdict.peak})
 

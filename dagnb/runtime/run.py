@@ -409,12 +409,13 @@ class Run:
     def logs(self, name: str | TaskRef) -> TaskLog:
         """What a task printed, its failed tries, and its traceback. A task that printed nothing has empty texts."""
         task = self.ref(name).task
-        failed = next((f for f in self.errors() if f.key == self.graph.keys[task]), None)
-        if failed is not None:
-            return TaskLog(failed.stdout, failed.stderr, failed.traceback, failed.before)
-        record = self.hub.store.outputs(self.id).get(task, {})
-        tries = read_tries(self, task, self.hub.store.tries(self.id).get(task, []))
-        return TaskLog(record.get("stdout", ""), record.get("stderr", ""), "", tries)
+        failure, output, tries = self.hub.store.told_of(self.id, task)
+        before = read_tries(self, task, tries or [])
+        if failure is None:
+            told = output or {}
+            return TaskLog(told.get("stdout", ""), told.get("stderr", ""), "", before)
+        failed = read_failure(self, task, failure, before)
+        return TaskLog(failed.stdout, failed.stderr, failed.traceback, before)
 
     def drop(self) -> None:
         """Remove what is left of it in the store; values that were fetched stay."""

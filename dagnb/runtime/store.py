@@ -249,13 +249,16 @@ class Store:
         """Failed task → its record."""
         return self._notes(run, "err")
 
+    def told_of(self, run: str, task: int) -> tuple[Any, Any, Any]:
+        """What is kept of one task: its failure, what it printed, its tries; None each where there is nothing."""
+        prefix = run_prefix(run)
+        found = self._calls([("HGET", prefix + part, task) for part in ("err", "log", "tries")])
+        failure, output, tries = (None if data is None else json.loads(data) for data in found)
+        return failure, output, tries
+
     def tries(self, run: str) -> dict[int, list[dict[str, Any]]]:
         """Task → the records of its tries that were followed by another."""
         return self._notes(run, "tries")
-
-    def outputs(self, run: str) -> dict[int, dict[str, Any]]:
-        """Task → what it printed, for those that did."""
-        return self._notes(run, "log")
 
     def _notes(self, run: str, part: str) -> dict[int, Any]:
         found = self._call("HGETALL", run_prefix(run) + part)

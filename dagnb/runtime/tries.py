@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dagnb.errors import PickleError, SignatureError
 from dagnb.trace.records import PLAIN_SIZE, RecordKind
 
+from .deadlines import CancelledTask
 from .keys import run_prefix
 from .outbox import ELSEWHERE
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 #: Characters kept of what a try printed that was followed by another.
 OUTPUT = 4_000
-#: What is the same at any time: a value that cannot travel, a payload that was changed.
-_FINAL = (PickleError, SignatureError)
+#: What is the same at any time: a value that cannot travel, a payload that was changed; and the end of the run.
+_FINAL = (PickleError, SignatureError, CancelledTask)
 
 
 class Tries:

@@ -20,7 +20,7 @@ from dagnb.trace.records import RecordKind
 from .arena import Arena
 from .compiled import Compiled
 from .conversation import Conversation
-from .deadlines import LATE, interrupter
+from .deadlines import LATE, CancelledTask, interrupter
 from .execute import install_captures
 from .frames import Porter, address
 from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
@@ -45,10 +45,6 @@ RESTED, EXHAUSTED = 19, 20
 GRAPHS, REMEMBERED = 16, 200_000
 #: Bytes of a package that is not remembered: it has large constants, and their memory belongs to the tasks.
 HEAVY = 2 << 20
-
-
-class CancelledTask(BaseException):
-    """Raised inside a task when its run is cancelled."""
 
 
 class Desk:

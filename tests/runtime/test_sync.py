@@ -215,7 +215,7 @@ def test_an_ended_run_gives_nothing_more(table):
     assert finished(answer)
     assert claim(answer) == ([], [])
     left = {name.decode().rpartition(":")[2] for name in one.store._keys(run_prefix(one.run) + "*")}
-    assert left <= {"meta", "fin", "keep", "err", "log", "ev"}
+    assert left <= {"meta", "fin", "keep", "err", "log", "tries", "ev"}
 
 
 def test_tiny_work_is_left_to_whoever_is_at_it_but_never_to_nobody(table):
