@@ -56,7 +56,7 @@ class TaskFailure:
     @property
     def tried(self) -> str:
         """`, try 2 of 4`; nothing where there is only one."""
-        return f", try {self.attempt} of {self.of}" if self.of > 1 else ""
+        return f", try {self.attempt} of {max(self.of, self.attempt)}" if max(self.of, self.attempt) > 1 else ""
 
     @property
     def words(self) -> str:

@@ -55,7 +55,7 @@ STATE_OF[RecordKind.FAILED] = TaskState.FAILED
 STATE_OF[RecordKind.SKIPPED] = TaskState.SKIPPED
 STATE_OF[RecordKind.CANCELLED] = TaskState.CANCELLED
 STATE_OF[RecordKind.CACHED] = TaskState.CACHED
-STATE_OF[RecordKind.RETRIED] = TaskState.READY
+STATE_OF[RecordKind.RETRIED] = TaskState.WAITING
 
 #: `worker` of a task that no worker has touched.
 NOBODY = -1
@@ -154,7 +154,7 @@ class Timeline:
                 self._write(Span(task, TaskState.CACHED, end=at))
             case TaskRetried(task, attempt=attempt):
                 self._aside(event)
-                self._write(Span(task, TaskState.READY, attempt=attempt))
+                self._write(Span(task, TaskState.WAITING, attempt=attempt))
             case OutputPreloaded() | CopyFinished() | WorkerStarted() | WorkerGivenUp():
                 self._aside(event)
             case WorkerCommitted(worker):

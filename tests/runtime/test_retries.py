@@ -194,7 +194,7 @@ def test_a_death_of_everybody_while_a_task_waits_loses_nothing(pool, tmp_path):
     sketch = Sketch()
     flaky = sketch(named(tried(fails, delay=0.6)), str(tmp_path / "n"), 1)
     begun = start(sketch.graph(), free_plan(sketch.graph()), pool)
-    until(lambda: begun.timeline[0].state == TaskState.READY)
+    until(lambda: len(attempts(begun, 0)) == 1)
     for worker in pool.status().workers:
         if worker.pid:
             os.kill(worker.pid, signal.SIGKILL)
@@ -209,7 +209,7 @@ def test_a_run_is_cancelled_while_its_task_waits(pool, tmp_path):
     sketch = Sketch()
     sketch(named(tried(fails, delay=60.0)), str(tmp_path / "n"), 1)
     begun = start(sketch.graph(), free_plan(sketch.graph()), pool)
-    until(lambda: begun.timeline[0].state == TaskState.READY)
+    until(lambda: len(attempts(begun, 0)) == 1)
     begun.cancel()
     assert begun.wait(5).state == "cancelled"
     assert begun.timeline[0].state == TaskState.CANCELLED
@@ -222,7 +222,7 @@ def test_a_second_run_is_not_in_the_way_of_a_task_that_waits(pool, tmp_path):
     first, second = Sketch(), Sketch()
     flaky = first(named(tried(fails, delay=0.3)), str(tmp_path / "n"), 1)
     begun = start(first.graph(), free_plan(first.graph()), pool)
-    until(lambda: begun.timeline[0].state == TaskState.READY)
+    until(lambda: len(attempts(begun, 0)) == 1)
     second(time.sleep, 2.5)
     other = start(second.graph(), free_plan(second.graph()), pool)
     assert begun.wait(10).result(flaky) == 2
