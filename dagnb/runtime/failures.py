@@ -70,10 +70,8 @@ class TaskFailure:
         return tries_text(self.before)
 
 
-class Failures(tuple[TaskFailure, ...]):
+class Failures(list[TaskFailure]):
     """The failed tasks of a run, in the order of their failing; a table in a notebook."""
-
-    __slots__ = ()
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self)) if self else "<no task has failed>"

@@ -138,7 +138,7 @@ def test_workers_are_back_soon_whatever_they_were_at(pool, tmp_path, way):
             again(time.sleep, 0.03)
         seen |= set(run(again.graph(), pool).timeline.worker.tolist())
         assert time.monotonic() - before < BACK + 0.2
-    assert begun.wait(5).errors() == ()
+    assert begun.wait(5).errors() == []
 
 
 def test_a_cancel_is_no_try_that_failed(pool, tmp_path):
@@ -152,5 +152,5 @@ def test_a_cancel_is_no_try_that_failed(pool, tmp_path):
     until(lambda: any(worker.run == begun.id for worker in pool.status().workers))
     begun.cancel()
     assert begun.wait(5).state == "cancelled"
-    assert begun.errors() == ()
+    assert begun.errors() == []
     assert begun.hub.store.tries(begun.id) == {}

@@ -103,7 +103,7 @@ def test_a_task_that_fails_twice_gives_its_value_and_tells_of_each_try(pool, tmp
     done = run(sketch.graph(), pool)
     assert done.state == "done"
     assert done.result(last) == 3 + 6
-    assert done.errors() == ()
+    assert done.errors() == []
     row = done.timeline[flaky.task]
     assert (row.state, row.attempt) == (TaskState.DONE, 3)
     before = attempts(done, flaky.task)
