@@ -11,7 +11,8 @@ DagnbError
 ├── RunError                      a run, or the value that was asked of it, is not to be had
 │   ├── TaskError                 a task raised (a subclass that is also the original type is raised)
 │   │   ├── WorkerLostError       workers died while they ran it
-│   │   └── WorkerMemoryError     (MemoryError) it took more memory than its worker has
+│   │   ├── WorkerMemoryError     (MemoryError) it took more memory than its worker has
+│   │   └── TaskTimeoutError      (TimeoutError) it took longer than its timeout
 │   ├── SkippedError              something it needs failed
 │   ├── CancelledError            the run was cancelled before it
 │   └── NotRunError               never run, changed since, or not kept
@@ -93,6 +94,12 @@ class WorkerMemoryError(TaskError, MemoryError):
     def __new__(cls, *args: object) -> Self:
         """Made as any exception is: MemoryError's own way refuses classes that are not built in, to who asks for it."""
         return Exception.__new__(cls, *args)
+
+
+class TaskTimeoutError(TaskError, TimeoutError):
+    """The task took longer than its timeout: it was interrupted, or its worker was ended."""
+
+    __str__ = Exception.__str__
 
 
 class SkippedError(RunError):

@@ -122,7 +122,7 @@ export class DetailsPanel {
     ];
     if (live.worker[i] !== NO_WORKER) rows.push(["worker", workerText(name(live.worker[i]), planned)]);
     else if (planned) rows.push(["worker", `${planned} (planned)`]);
-    if (live.attempt[i] > 1) rows.push(["attempt", String(live.attempt[i])]);
+    if (live.attempt[i] > 1) rows.push(["try", String(live.attempt[i])]);
     for (const [what, value] of Object.entries(this.detail?.resources ?? {})) rows.push([what, String(value)]);
     if (live.size[i] > 0) rows.push(["output", bytes(live.size[i])]);
     if (this.detail?.where) rows.push(["defined in", this.detail.where]);
@@ -182,7 +182,10 @@ export class DetailsPanel {
     const { detail } = this;
     if (!detail) return [];
     const parts: [string, string | undefined][] = wrong
-      ? [[detail.traceback ? "Traceback" : "Error", detail.traceback || detail.error]]
+      ? [
+          [detail.traceback ? "Traceback" : "Error", detail.traceback || detail.error],
+          ["Earlier tries", detail.tries],
+        ]
       : [
           ["Output", detail.stdout],
           ["Error output", detail.stderr],

@@ -7,7 +7,7 @@ import { drawGlyph } from "./glyphs";
 import { PAINT_ORDER, Runs } from "./runs";
 import { clamp, ticks } from "./scales";
 import { FONT, type Theme } from "./theme";
-import { type Aside, BEGUN, COPIED, FAILED, GIVEN_UP, PRELOADED, RUNNING, STATES } from "./types";
+import { type Aside, BEGUN, COPIED, FAILED, GIVEN_UP, PRELOADED, RETRIED, RUNNING, STATES } from "./types";
 import { type Frame, taskOf } from "./view";
 
 /** Narrower bars are plain, have no mark, and join their neighbours of the same colour when they touch. */
@@ -211,7 +211,7 @@ function label(ctx: CanvasRenderingContext2D, frame: Frame, i: number, left: num
   if (text.length > 2) ctx.fillText(text, from, box.y + box.h / 2 + 0.5);
 }
 
-/** What happens beside the tasks' own lives: copies hatched in an outline, start-ups grey, fetches ahead thin below. */
+/** What happens beside the tasks' own lives: copies and failed tries hatched, start-ups grey, fetches ahead thin. */
 function beside(
   ctx: CanvasRenderingContext2D,
   frame: Frame,
@@ -226,7 +226,8 @@ function beside(
     const x = area.left + (aside.start - area.from) * area.scale;
     const w = Math.max(1, (aside.end - aside.start) * area.scale);
     if (x + w < area.left || x > area.size.width || y > area.size.height || y + h < area.top) continue;
-    const colour = theme.kinds[state.graph.kind[aside.task] % theme.kinds.length];
+    const failed = aside.kind === RETRIED;
+    const colour = failed ? theme.tones[FAILED].strong : theme.kinds[state.graph.kind[aside.task] % theme.kinds.length];
     if (aside.kind === BEGUN) {
       ctx.fillStyle = theme.edge;
       ctx.globalAlpha = aside.cold ? 0.75 : 0.4;
@@ -234,7 +235,7 @@ function beside(
     } else if (aside.kind === PRELOADED) {
       ctx.fillStyle = theme.accent;
       ctx.fillRect(x, y + h + 0.5, w, THREAD); // between the lanes: the task that runs meanwhile stays whole
-    } else if (aside.kind === COPIED) {
+    } else if (aside.kind === COPIED || failed) {
       ctx.globalAlpha = 0.18;
       ctx.fillStyle = colour;
       ctx.strokeStyle = colour;

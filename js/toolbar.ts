@@ -15,6 +15,7 @@ import {
   type Header,
   type Mode,
   PRELOADED,
+  RETRIED,
   STATES,
   type Summary,
 } from "./types";
@@ -248,6 +249,11 @@ function besideLegend({ plan, live }: DagState, theme: Theme): HTMLElement[] {
   const kinds = new Set([...live.asides, ...(plan?.asides ?? [])].map((aside) => aside.kind));
   const looks: [kind: number, text: string, look: string][] = [
     [COPIED, "copy that came second", `repeating-linear-gradient(135deg,${theme.quiet} 0 1px,transparent 1px 4px)`],
+    [
+      RETRIED,
+      "failed, tried again",
+      `repeating-linear-gradient(135deg,${theme.tones[FAILED].strong} 0 1px,transparent 1px 4px)`,
+    ],
     [PRELOADED, "fetched ahead", `linear-gradient(${theme.accent},${theme.accent}) center/100% 2px no-repeat`],
     [BEGUN, "worker starting", `linear-gradient(${theme.edge},${theme.edge}) center/100% 5px no-repeat`],
     [
@@ -260,6 +266,7 @@ function besideLegend({ plan, live }: DagState, theme: Theme): HTMLElement[] {
     if (!kinds.has(kind)) return [];
     const swatch = make("i", { class: "dagnb-swatch" });
     swatch.style.background = look;
+    if (kind === RETRIED) swatch.style.outline = `1px solid ${theme.tones[FAILED].strong}`;
     if (kind === COPIED) swatch.style.outline = `1px solid ${theme.quiet}`;
     return [make("span", { class: "dagnb-key" }, swatch, text)];
   });

@@ -159,6 +159,8 @@ export interface Detail {
   resources?: Record<string, string | number>;
   error?: string;
   traceback?: string;
+  /** A line for each failed try that was followed by another. */
+  tries?: string;
   stdout?: string;
   stderr?: string;
   note?: string;
@@ -215,8 +217,9 @@ export const PRELOADED = 7;
 export const COPIED = 8;
 export const BEGUN = 9;
 export const GIVEN_UP = 10;
+export const RETRIED = 11;
 
-/** Something beside the tasks' own lives: an output fetched ahead, a copy that came second, a worker that starts. */
+/** Something beside the tasks' own lives: an output fetched ahead, a copy that came second, a failed try, a start. */
 export interface Aside {
   kind: number;
   start: number;

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .bytecode import code_facts
+from .care import bare
 from .handle import Handle
 from .origin import is_library, top_version
 
@@ -84,9 +85,11 @@ QUICK = 1 << 20
 def codes(graph: TaskGraph) -> list[str]:
     """Under which code the measurements of each of `graph.calls.functions` are kept; [] for a graph from a trace.
 
-    What cannot be compared counts by its type: measurements of nearly the same code are better than none.
+    What cannot be compared counts by its type: measurements of nearly the same code are better than none. How often it
+    is tried does not count.
     """
-    return [fingerprint(function, limit=QUICK).digest for function in (graph.calls.functions if graph.calls else ())]
+    functions = graph.calls.functions if graph.calls else ()
+    return [fingerprint(bare(function), limit=QUICK).digest for function in functions]
 
 
 def _hashed(words: object) -> str:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .care import bare
+
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable
@@ -77,6 +79,6 @@ def flags(fn: Any) -> int:
 
 def unwrapped(fn: Any) -> Any:
     """The function inside of partial functions."""
-    while isinstance(fn, partial):
+    while isinstance(fn := bare(fn), partial):
         fn = fn.args[2] if fn.func is with_iterators else fn.func
     return fn

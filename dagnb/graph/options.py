@@ -14,6 +14,8 @@ from typing import Any, TypedDict
 
 from dagnb.errors import OptionError, near, place, user_frame
 
+from .care import MOST, Care
+
 
 class TaskOptions(TypedDict, total=False):
     """The keywords of `@task` and `.options`, for type checkers and completion."""
@@ -47,6 +49,9 @@ class Options:
     cpus      processors that the task uses, and the memory in bytes: on workers of several sizes it goes where it has
     memory    them; None is content with any
     stream    the arguments annotated as iterators come piece by piece, if possible while they are made
+    retries   further tries of a call that failed; `retry_delay` seconds before the first of them, doubled each time
+    retry_on  after exceptions of which classes
+    timeout   seconds that a try may take; None: any
     """
 
     name: str | None = None
@@ -56,15 +61,20 @@ class Options:
     cpus: float | None = None
     memory: float | None = None
     stream: bool = False
+    retries: int = 0
+    retry_delay: float = 1.0
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    timeout: float | None = None
+
+    @property
+    def care(self) -> Care:
+        """What is done when a call fails or takes too long."""
+        return Care(self.retries, self.retry_delay, self.retry_on, self.timeout)
 
 
 #: option whose room does not stand yet → the default, which is accepted
 LATER: Mapping[str, Any] = MappingProxyType(
     {
-        "retries": 0,
-        "retry_delay": "1s",
-        "retry_on": Exception,
-        "timeout": None,
         "cache": True,
         "version": None,
         "requires": None,
@@ -196,6 +206,33 @@ def _stream(value: object) -> bool:
     return value
 
 
+def _retries(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST:
+        return value
+    raise option_error(
+        f"retries={value!r} is not how often a failed call is made again.", f"Write a number from 0 to {MOST - 1}."
+    )
+
+
+def _retry_on(value: object) -> tuple[type[BaseException], ...]:
+    classes = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if classes and all(isinstance(c, type) and issubclass(c, BaseException) for c in classes):
+        return classes
+    raise option_error(
+        f"retry_on={value!r} does not say after which exceptions.",
+        "Write their classes: retry_on=OSError, or retry_on=(OSError, TimeoutError).",
+    )
+
+
+def _timeout(value: object) -> float | None:
+    if value is None:
+        return None
+    found = seconds(value, "timeout")
+    if not found:
+        raise option_error(f"timeout={value!r}: no task is that quick.", 'Write timeout="30s", or leave it out.')
+    return found
+
+
 _PARSERS: dict[str, Callable[[object], Any]] = {
     "name": _name,
     "outs": _outs,
@@ -204,4 +241,8 @@ _PARSERS: dict[str, Callable[[object], Any]] = {
     "cpus": _cpus,
     "memory": _memory,
     "stream": _stream,
+    "retries": _retries,
+    "retry_delay": lambda value: seconds(value, "retry_delay"),
+    "retry_on": _retry_on,
+    "timeout": _timeout,
 }

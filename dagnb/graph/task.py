@@ -13,6 +13,7 @@ from dagnb.errors import refusal
 
 from .active import ACTIVE, OPEN, refuse_new_thread
 from .arguments import first_handle
+from .care import Care, careful
 from .cells import CELLS
 from .handle import Handle
 from .iterators import streaming
@@ -42,6 +43,7 @@ class Task(Generic[P, R]):
     base    the task of which this is `.options(…)`
     shapes  call shapes (number of arguments, keywords) that fit the signature
     runs    what workers call
+    forms   that for each (stream, care) asked so far, shared with its `.options(…)`: functions are told apart by it
     """
 
     def __init__(self, fn: Callable[P, R], options: Options, creator: str = "__main__") -> None:
@@ -51,6 +53,7 @@ class Task(Generic[P, R]):
         self.overrides: TaskOptions = {}
         self.shapes: set[Any] = set()
         self.runs: Callable[..., Any] = fn
+        self.forms: dict[tuple[bool, Care], Callable[..., Any]] = {}
         for word in ("__doc__", "__module__", "__qualname__", "__name__"):
             if hasattr(fn, word):
                 setattr(self, word, getattr(fn, word))
@@ -64,8 +67,12 @@ class Task(Generic[P, R]):
         self.follow = isinstance(fn, FunctionType) and "<" not in qualname and self._register()
 
     def _plumb(self) -> None:
-        """See that workers hand over iterators where the arguments stream. Raises OptionError where none can."""
-        self.runs = streaming(self.fn, self.name) if self.given.stream else self.fn
+        """What workers call: iterators where the arguments stream, care where it is asked. Raises OptionError."""
+        form = (self.given.stream, self.given.care)
+        if form not in self.forms:
+            plain = streaming(self.fn, self.name) if self.given.stream else self.fn
+            self.forms[form] = careful(self.given.care, plain)
+        self.runs = self.forms[form]
 
     def _register(self) -> bool:
         CHANGES[0] += 1
@@ -108,8 +115,7 @@ class Task(Generic[P, R]):
         new.base = self.base or self
         new.overrides = {**self.overrides, **options}
         new.given = parse(options, self.given)
-        if new.given.stream != self.given.stream:
-            new._plumb()
+        new._plumb()
         return new
 
     @property
@@ -167,8 +173,8 @@ class Task(Generic[P, R]):
         qualname = getattr(self, "__qualname__", "")
         if module is not None and module.__name__ != "__main__" and getattr(module, qualname, None) is self:
             return qualname  # by reference, as a function of a module is
-        state = {k: v for k, v in self.__dict__.items() if k not in {"base", "overrides", "shapes"}}
-        return _blank, (), state | {"base": None, "overrides": {}, "shapes": set()}
+        state = {k: v for k, v in self.__dict__.items() if k not in {"base", "overrides", "shapes", "forms"}}
+        return _blank, (), state | {"base": None, "overrides": {}, "shapes": set(), "forms": {}}
 
 
 def _blank() -> Task[..., Any]:
@@ -214,6 +220,11 @@ def task(fn: Any = None, /, **options: Any) -> Any:
     out_size  a first guess of the size of its result: 4096, "200MB", "4GB"
     stream    arguments annotated `Iterator[T]` are iterators; over what a generator yields while it still runs on
               another worker, if it can be. The value of a generator is the list of what it yields
+    retries   how often a call that fails is made again, on whichever worker is free; `retry_delay` before the first
+              time, doubled each time (at most 5 minutes, ±25 %); only after an exception of `retry_on`, which is any
+              Exception where nothing is said
+    timeout   how long one try may take, from the moment when its inputs are there: "30s". It then fails with
+              TaskTimeoutError, which is a TimeoutError, also in the middle of C code
 
     Outside of a DAG the task is the function. Raises OptionError for an option that is unknown, wrong or not built yet.
     """

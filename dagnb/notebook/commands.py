@@ -133,7 +133,7 @@ def _logs(_: View, parsed: opt.Parsed) -> None:
     for handle in found if several else [found]:
         log = handle.logs()
         head = f"── {handle.name}\n" if several else ""
-        texts = [text for text in (log.stdout, log.stderr, log.traceback) if text.strip()]
+        texts = [text for text in (log.history, log.stdout, log.stderr, log.traceback) if text.strip()]
         print(head + ("\n".join(text.rstrip("\n") for text in texts) or f"{handle.name} printed nothing."))  # noqa: T201
 
 

@@ -54,9 +54,12 @@ def _cancel(dag: Dag) -> str:
 
 
 def _detail(dag: Dag, key: str) -> Mapping[str, Any]:
-    """What the drawer shows beside the times: what the task may use."""
+    """What the drawer shows beside the times: what the task may use, its failed tries, what it printed, its failure."""
     run = dag.last
     if run is None or key not in run.graph.index:
         return {}
     assigned = run.plan.assignments[run.graph.index[key]]
-    return {"resources": {"cpus": 1, "planned on": assigned.worker or "whoever is free"}}
+    found: dict[str, Any] = {"resources": {"cpus": 1, "planned on": assigned.worker or "whoever is free"}}
+    log = run.logs(key)
+    found |= {"tries": log.history, "traceback": log.traceback, "stdout": log.stdout, "stderr": log.stderr}
+    return {name: value for name, value in found.items() if value}

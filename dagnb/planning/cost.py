@@ -42,7 +42,8 @@ def costs(timeline: Timeline, cluster: Cluster, graph: TaskGraph | None = None) 
     """What the run of a timeline has cost so far: what has ended counts, by the same rules as in a forecast."""
     ran = np.flatnonzero((timeline.worker >= 0) & (timeline.end > timeline.start))
     asides = timeline.asides
-    copies, begun = (asides[asides["kind"] == kind] for kind in (RecordKind.COPIED, RecordKind.BEGUN))
+    copies = asides[np.isin(asides["kind"], (RecordKind.COPIED, RecordKind.RETRIED))]
+    begun = asides[asides["kind"] == RecordKind.BEGUN]
     where = np.concatenate([timeline.worker[ran], copies["worker"]]).astype(np.int32)
     start = np.concatenate([timeline.start[ran], copies["start"]])
     end = np.concatenate([timeline.end[ran] + timeline.upload[ran], copies["at"]])

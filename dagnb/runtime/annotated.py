@@ -43,7 +43,14 @@ class Annotated:
 
     @classmethod
     def of(cls, plan: Plan, graph: TaskGraph) -> Annotated:
-        """Read them from the annotations of a plan, and from the functions of its graph."""
+        """Read them from the annotations of a plan, and from the functions of its graph.
+
+        A task that may be tried again, or has a timeout, has no copies: of several first outcomes none would count.
+        """
+        from dagnb.graph.care import care_of
+
+        calls = graph.calls
+        careful = [care_of(f) is not None for f in calls.functions] if calls is not None else []
         columns = plan.columns
         position = {worker: i for i, worker in enumerate(plan.workers)}
         seats = [*(position[worker] for worker in columns.ids), NOBODY]
@@ -51,9 +58,9 @@ class Annotated:
         local = []
         for task, note in sorted(columns.notes.items()):
             seat = seats[columns.worker[task]]
-            if note.duplicate:
+            if note.duplicate and not (calls is not None and careful[calls.function[task]]):
                 found.copies[task] = tuple(dict.fromkeys((seat, *(position[worker] for worker in note.duplicate))))
-            if note.group is not None and seat == NOBODY and not note.duplicate:
+            if note.group is not None and seat == NOBODY and task not in found.copies:
                 found.groups[task] = note.group
             if seat != NOBODY:
                 for item in note.preload:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from dagnb.graph.care import Care, bare, care_of
 from dagnb.graph.iterators import ASYNC_GENERATOR, COROUTINE, GENERATOR, flags
 
 from .annotated import ASK, NOBODY, Annotated
 from .columns import unpack_needs, unpacked
+from .deadlines import timed
 from .execute import awaited
 from .pieces import gathering, listing, whole
 from .serialize import loads
@@ -29,6 +31,7 @@ class Compiled:
     place                   position of the named worker by task, or None when there is none
     route                   the same, but ASK for what has copies or a group: Redis knows where it goes
     annotated               what else the plan asks (`dagnb.runtime.annotated`)
+    cares                   number of a function → how often it is tried, and how long a try may take
     """
 
     def __init__(self, body: bytes | memoryview) -> None:
@@ -68,6 +71,7 @@ class Compiled:
         self.twins = self._twin_functions()
         self.shapes = [shape(template) for template in self.templates]
         self.functions: list[Callable[..., Any]] = []
+        self.cares: dict[int, Care] = {}
         self.produce: Callable[[Iterable[Any]], list[Any]] = whole
 
     def needs(self, task: int) -> list[int]:
@@ -78,9 +82,16 @@ class Compiled:
         """Who depends on a task."""
         return self.children[self.cstarts[task] : self.cstarts[task + 1]]
 
-    def link(self, functions: list[Callable[..., Any]]) -> None:
-        """Set the functions, in the order of `hashes`; generators and `async def` are run to their end."""
-        self.functions = [self._called(f) for f in functions]
+    def link(self, functions: list[Callable[..., Any]], clock: memoryview) -> None:
+        """Set the functions, in the order of `hashes`; generators and `async def` are run to their end.
+
+        clock   where those with a timeout say until when they may run (`dagnb.runtime.deadlines`)
+        """
+        self.cares = {number: care for number, f in enumerate(functions) if (care := care_of(f)) is not None}
+        self.functions = [self._called(bare(f)) for f in functions]
+        for number, care in self.cares.items():
+            if care.timeout is not None:
+                self.functions[number] = timed(self.functions[number], care.timeout, clock)
         self.functions += [self.functions[number] for number in self.twins]
 
     def _called(self, function: Callable[..., Any]) -> Callable[..., Any]:

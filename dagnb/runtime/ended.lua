@@ -8,7 +8,7 @@ local function ended(run, dagnb, id, state, knows)
   call('HDEL', dagnb .. 'runs', id)
   local gone = {}
   for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left',
-    'pay', 'loose', 'way', 'won', 'seat', 'lost', 'use', 'open' }) do
+    'pay', 'loose', 'way', 'won', 'seat', 'lost', 'use', 'open', 'later' }) do
     gone[#gone + 1] = run .. part
   end
   for _, list in ipairs({ 'pay', 'loose' }) do
@@ -23,6 +23,6 @@ local function ended(run, dagnb, id, state, knows)
   end
   for i = 1, #gone, 1000 do call('UNLINK', unpack(gone, i, math.min(i + 999, #gone))) end
   local stays = call('HGET', run .. 'meta', 'stays')
-  for _, part in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'ev' }) do call('EXPIRE', run .. part, stays) end
+  for _, part in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'tries', 'ev' }) do call('EXPIRE', run .. part, stays) end
 end
 

@@ -14,6 +14,8 @@ from .serialize import dumps, seal
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from .slot import Verdict
+
 #: Characters kept of the output of one task: the first and the last half of them.
 OUTPUT = 64_000
 #: Characters of one local value in an error record.
@@ -77,8 +79,8 @@ def awaited(value: Any) -> Any:
     return asyncio.run(value)
 
 
-def failure(error: BaseException, *, secret: bytes, run: str, inputs: list[Any], **facts: Any) -> str:
-    """The JSON record of a failed task; `facts` (stdout, stderr, worker, attempt) go in as they are.
+def failure(error: BaseException, *, secret: bytes, run: str, inputs: list[Any], **facts: Any) -> dict[str, Any]:
+    """The record of a failed task, ready for JSON; `facts` (stdout, stderr, worker, attempt, …) go in as they are.
 
     The exception travels as text and, where it can be pickled, also as itself. A MemoryError of a worker with a limit
     becomes a WorkerMemoryError.
@@ -99,13 +101,13 @@ def _record(
     run: str,
     inputs: list[Any],
     facts: dict[str, Any],
-) -> str:
+) -> dict[str, Any]:
     frames = _frames(traceback, values=not isinstance(error, MemoryError))
     try:
         exception = seal(secret, f"exc:{run}".encode(), dumps(_bare(error))).hex()
     except Exception:  # noqa: BLE001  an exception that cannot travel is told by its text
         exception = ""
-    record = {
+    return {
         "type": type(error).__name__,
         "module": type(error).__module__,
         "message": _text(error),
@@ -115,13 +117,15 @@ def _record(
         "exception": exception,
         **facts,
     }
-    return json.dumps(record)
 
 
-def lost(reason: str, attempt: int, kind: str = "WorkerLostError", worker: int | None = None) -> str:
-    """The record of a task whose workers died, or were ended: an error of class `kind`."""
-    record = {"type": kind, "module": "dagnb.errors", "message": reason, "attempt": attempt, "worker": worker}
-    return json.dumps(record | {"frames": [], "locals": {}, "inputs": [], "exception": "", "stdout": "", "stderr": ""})
+def lost(verdict: Verdict, worker: int | None = None) -> str:
+    """The record of a task whose workers died, or were ended."""
+    said = "\n".join(line for line in verdict.said.splitlines() if HERE not in line)  # the interpreter names our frames
+    told: dict[str, Any] = {"frames": [], "locals": {}, "inputs": [], "exception": ""}
+    told |= {"stdout": "", "stderr": said, "worker": worker}
+    told |= {"type": verdict.kind, "module": "dagnb.errors", "message": verdict.reason}
+    return json.dumps(told | {"attempt": 1, "ending": verdict.ending, "peak": verdict.peak})
 
 
 def _bare(error: BaseException) -> BaseException:
@@ -142,17 +146,19 @@ def _frames(traceback: TracebackType | None, *, values: bool) -> list[tuple[str,
     """(file, line, function, text, locals) of the frames that are not ours; `values`: whether with the locals."""
     import linecache
 
-    found = []
+    theirs = []
     while traceback is not None:
-        frame, line = traceback.tb_frame, traceback.tb_lineno
-        code = frame.f_code
-        if not code.co_filename.startswith(HERE):
-            text = linecache.getline(code.co_filename, line).strip()
-            last = values and not traceback.tb_next
-            inner = {k: _short(v) for k, v in list(frame.f_locals.items())[:30]} if last else {}
-            found.append((code.co_filename, line, code.co_name, text, inner))
+        if not traceback.tb_frame.f_code.co_filename.startswith(HERE):
+            theirs.append((traceback.tb_frame, traceback.tb_lineno))
         traceback = traceback.tb_next
-    return found[-50:]
+    found = []
+    for k, (frame, line) in enumerate(theirs[-50:], max(0, len(theirs) - 50)):
+        code = frame.f_code
+        text = linecache.getline(code.co_filename, line).strip()
+        last = values and k == len(theirs) - 1
+        inner = {name: _short(v) for name, v in list(frame.f_locals.items())[:30]} if last else {}
+        found.append((code.co_filename, line, code.co_name, text, inner))
+    return found
 
 
 def _short(value: Any) -> str:

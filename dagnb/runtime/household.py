@@ -15,13 +15,15 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from .deadlines import LATE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .execute import Capture
 
 #: Signals whose handlers are the worker's own affair.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD, signal.SIGPIPE)
+SIGNALS = (LATE, signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD, signal.SIGPIPE)
 
 
 class Household:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from .arena import Shared, assemble
 from .remake import remake
-from .serialize import ATOMS
-from .values import GONE, Encoded, Gone, Remote, copy_of
+from .serialize import ATOMS, dumps
+from .values import GONE, Encoded, Gone, Remote, copy_of, is_array
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -33,8 +33,15 @@ class Inputs:
             value = self._arrived(d, held) if type(held) in ABSENT else held
             if values[d] is value:  # else it came for this consumer alone
                 alone = graph.cstarts[d + 1] - graph.cstarts[d] == 1
+                if loop.tries is not None and type(value) is not Encoded and self._tried(alone, value):
+                    value = Encoded(dumps(value))
                 value = copy_of(value, alone=alone, last=heavy.get(d, 0) == 1)
             inputs[k] = value
+
+    def _tried(self, alone: bool, value: Any) -> bool:  # noqa: FBT001
+        """Whether the running task could change a held value that another try of it would need as it is."""
+        loop = self.loop
+        return loop.graph.function_of[loop.desk.mark[0]] in loop.graph.cares and (alone or not is_array(value))
 
     def _arrived(self, d: int, held: Any) -> Any:
         """The value of a dependency that is not in this process; held here where other consumers may want it too.

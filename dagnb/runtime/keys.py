@@ -24,12 +24,14 @@ run      dag                 string  the packed graph, sealed              (gone
          p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay before they are written  (gone)
          use                 hash    task → readers of its large value that are not committed; "at<task>" → key:chunks,
                                      empty where it lies in a file  (gone)
+         later               zset    task that waits for its next try → when it is due, ns  (gone)
          skip, left          set, string  tasks skipped; tasks not finished  (gone)
          meta                hash    state, submitted, ended, slots, base, width, stays, about
          plan                string  the plan that is obeyed, as JSON
          keep                hash    task → kept value, sealed; small ones: task → name, name → several, sealed
          k<task>.<epoch>:<i> string  chunks of a large kept value; listed in loose until committed
          err, log            hash    task → failure, output, as JSON
+         tries               hash    task → failures that were followed by another try, a JSON list
          ev                  stream  packed batches of events (`dagnb.trace.records`)
          fin                 list    the final state, once
 """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dagnb.trace.records import RecordKind
 
 from .copies import Copies
-from .failing import bury, failed
+from .failing import bury, failed, late
 from .groups import Groups
 from .inputs import ABSENT, Inputs
 from .marks import NONE
@@ -25,6 +25,7 @@ from .preload import Preloader
 from .serialize import ATOMS, unseal
 from .streams import Streams
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
+from .tries import Tries
 from .values import GONE, INLINE, Gone, land, size_of, unpack_blob
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Loop:
         self.pause = SYNC  # ns of work to the next sync: longer while nobody is idle
         self.in_vain = False  # whether the last answer had nothing although something was wanted
         self.outbox = Outbox(self)
+        self.tries = Tries(self) if compiled.cares else None
         found = compiled.annotated
         self.annotated = "-" if found.copies or found.groups or found.streams else ""  # what `sync` is told
         self.copies = Copies(self) if found.copies else None
@@ -125,7 +127,7 @@ class Loop:
                 break
             if self.ready:
                 dry = False
-            elif (self.outbox.done and not dry) or self.outbox.skipped:
+            elif (self.outbox.done and not dry) or self.outbox.skipped or self.outbox.urgent:
                 dry = True  # ask once more, with a commit: a worker commits everything before it blocks
             else:
                 dry = False
@@ -133,7 +135,8 @@ class Loop:
                     self.mark = now()
                     continue
                 self.desk.arena.collect(self.run_id, self.desk.shelf.uses)
-                if self.desk.rest(self.run_id, self.total):
+                patience = PATIENCE if self.tries is None else self.tries.wait(PATIENCE)
+                if self.desk.rest(self.run_id, self.total, patience):
                     break
             self.mark = now()
 
@@ -213,9 +216,14 @@ class Loop:
                 if type(value) not in atoms:
                     land(value)
             except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
-                failed(self, task, error, start, inputs)
+                again = failed(self, task, error, start, inputs)
                 end = now()
                 total += end - start
+                if again:  # told before anything else is run: it is the next one's turn to try
+                    self.ran, self.total = ran, total
+                    if self._postponed():
+                        return True
+                    end, total, pause = now(), self.total, self.pause
                 continue
             end = now()
             if end - fetched > SYNC or pace[function]:
@@ -305,6 +313,13 @@ class Loop:
             self.outbox.flush(self.lap(), prefetch=last)
         return False
 
+    def _postponed(self) -> bool:
+        """A task has failed and will be tried again: commit that; True when the run has ended."""
+        if self.pending and self.absorb():
+            return True
+        self.outbox.flush(self.lap())
+        return False
+
     def _routed(self, route: list[int], position: int) -> None:
         """Tasks of others never become ready here; `awaited` counts those of this worker that come by its queue."""
         starts, deps = self.graph.starts, self.graph.deps
@@ -381,6 +396,8 @@ class Loop:
         if names:
             self._receive(claimed, names.split(b","), blobs)
         if claimed:
+            if self.tries is not None:
+                self.tries.look(claimed)
             if self.groups is not None:
                 self.groups.join(claimed)
             route = self.graph.route
@@ -397,11 +414,16 @@ class Loop:
         return False
 
     def _named(self, words: list[bytes]) -> list[int]:
-        """Task numbers; "F7" is a task that has killed its workers: it counts as failed without being run again."""
+        """Task numbers; "F7" is a task that has killed its workers: it counts as failed without being run again.
+
+        "T7:12000" was late, and ended with its worker.
+        """
         tasks = []
         for word in words:
             if word[:1] == b"F":
                 bury(self, int(word[1:]), now())
+            elif word[:1] == b"T":
+                late(self, word[1:])
             else:
                 tasks.append(int(word))
         return tasks

@@ -6,7 +6,9 @@ A worker writes its line before it calls a task; when the worker has died, the s
     bytes 8–39    run id, ASCII, padded with zeros
     bytes 40–47   when it started: nanoseconds of CLOCK_MONOTONIC; 0 where the worker spares itself this second write
     byte 48       1 while the task is only tried: nobody owns it yet (`dagnb.runtime.streams`)
-    bytes 49–63   free
+    byte 49       1 while the run has functions with a timeout (`dagnb.runtime.deadlines`)
+    bytes 50–55   free
+    bytes 56–63   until when the task may run, on the same clock; 0 for any time
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ LINE = 64
 SLOTS = 4096
 #: The byte that says that a task is only tried.
 EARLY = 48
+#: The byte that says that the run has timeouts; where the start and, two words on, the deadline of a task stand.
+TIMED, CLOCK = 49, 40
 #: No task runs.
 NONE = (1 << 64) - 1
 _EMPTY = NONE.to_bytes(8, "little") + bytes(LINE - 8)
@@ -31,13 +35,16 @@ _EMPTY = NONE.to_bytes(8, "little") + bytes(LINE - 8)
 class Mark:
     """What one slot was doing: `task` None when nothing; `start` in seconds of the monotonic clock.
 
-    `early`: the task was only tried, and is not to blame: it belongs to nobody.
+    `early`: the task was only tried, and is not to blame: it belongs to nobody. `timed`: tasks of this run may have a
+    `deadline`, in seconds of the same clock, 0 while this one has none.
     """
 
     task: int | None
     run: str
     start: float
     early: bool = False
+    timed: bool = False
+    deadline: float = 0.0
 
 
 class Marks:
@@ -58,7 +65,8 @@ class Marks:
         line = self._page[slot * LINE : (slot + 1) * LINE]
         task = int.from_bytes(line[:8], "little")
         run = line[8:40].rstrip(b"\0").decode("ascii", "replace")
-        return Mark(None if task == NONE else task, run, int.from_bytes(line[40:48], "little") / 1e9, bool(line[EARLY]))
+        start, deadline = (int.from_bytes(line[i : i + 8], "little") / 1e9 for i in (CLOCK, CLOCK + 16))
+        return Mark(None if task == NONE else task, run, start, bool(line[EARLY]), bool(line[TIMED]), deadline)
 
     def clear(self, slot: int) -> None:
         """The slot does nothing."""

@@ -67,6 +67,7 @@ class Outbox:
         self.reported = now()
         self.flying: list[int] = []  # frontier of the commit that is not acknowledged
         self.moved = Moved(loop.graph.annotated.local)
+        self.urgent = False  # a task is to be tried again: the others wait for it to be told
         self.stale = False  # Redis lists copies as owned here that were dropped
 
     # ---- gather -----------------------------------------------------------------------------------------------------
@@ -118,6 +119,8 @@ class Outbox:
     # ---- decide -----------------------------------------------------------------------------------------------------
     def _commits(self, tick: int, mean: float, *, must: bool) -> bool:
         loop = self.loop
+        if self.urgent:
+            return True
         if not self.done and not self.skipped:
             return False
         if not must and loop.heavy and loop.ready and awaits_readers(loop, min(mean, SYNC), COMMIT):
@@ -190,7 +193,7 @@ class Outbox:
             decrements = len(self.dirty)
             spent = self._spent()
             places = self._decrements(tail)
-            where, blobs = self._values(bool(decrements or loop.ready or surplus))
+            where, blobs = self._values(bool(decrements or loop.ready or surplus or self.urgent))
         tail += surplus + where + blobs
         if commit and self.plain:
             self._keep_plain()
@@ -210,7 +213,7 @@ class Outbox:
             mark, otherwise = loop.copies.marked(begins, copy, purpose)
         if begins is not None:
             self.records.append(self._started(begins))
-        later = self._held_back() if self.records and not commit else []
+        later = self._held_back(commit)
         told = self.records or self.short or commit
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
         wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
@@ -297,6 +300,7 @@ class Outbox:
     def _values(self, anybody: bool) -> tuple[list[Word], list[Word]]:  # noqa: FBT001
         """Frontier: what is done here and has a child that is not. Its values go out, grouped into signed blobs."""
         loop, graph = self.loop, self.loop.graph
+        self.urgent = False
         for task in self.done:
             self.local[task] = 1
         if not anybody:
@@ -383,8 +387,12 @@ class Outbox:
                     count[d] = count.get(d, 0) + 1
         return ",".join([f"{d}:{n}" for d, n in count.items()])
 
-    def _held_back(self) -> list[Record]:
+    def _held_back(self, commit: bool) -> list[Record]:  # noqa: FBT001
         """Records that wait for their commit, which sends the large value out and knows how long that takes."""
+        if self.loop.tries is not None:
+            self.loop.tries.tell()
+        if commit or not self.records:
+            return []
         later = [r for r in self.records if r[4] > INLINE and r[7] == RecordKind.FINISHED]
         if later:
             self.records[:] = [r for r in self.records if r[4] <= INLINE or r[7] != RecordKind.FINISHED]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
-from dagnb.errors import TaskError, WorkerLostError, WorkerMemoryError
+from dagnb.errors import TaskError, TaskTimeoutError, WorkerLostError, WorkerMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,11 +73,11 @@ def failure_text(failures: Sequence[TaskFailure], where: str = "") -> str:
     more = f"; +{len(failures) - 1} more: {', '.join(others)}" if others else ""
     dots = ", …" if len(failures) > 4 else ""
     called = f" ({where})" if where else ""
-    tries = f", try {first.attempt}" if first.attempt > 1 else ""
     what, _, rest = first.message.strip().partition("\n")
     lines = [
         what or "the task gave no reason",
-        f"  {first.key}{called} failed on {first.worker or 'a worker'}{tries}{more}{dots}",
+        f"  {first.key}{called} failed on {first.worker or 'a worker'}{first.tried}{more}{dots}",
+        _indent(first.history),
         _indent(_tail(dedent(rest), 40)),
         _indent(_frames(first)),
         _indent("printed to stderr: " + _tail(first.stderr, 10)) if first.stderr.strip() else "",
@@ -102,7 +102,7 @@ def _indent(text: str) -> str:
 
 def _guess(failure: TaskFailure) -> BaseException:
     """An exception of the same builtin type, for one that could not travel; else a plain TaskError."""
-    for kind in (WorkerLostError, WorkerMemoryError):
+    for kind in (WorkerLostError, WorkerMemoryError, TaskTimeoutError):
         if failure.type == kind.__name__:
             return kind(failure.message)
     found = getattr(builtins, failure.type, None)

@@ -2,7 +2,8 @@
 -- Atomic and idempotent: the new epoch is a unique number chosen by the supervisor, so that a repeated call does nothing.
 --
 -- KEYS 1 prefix of the server ("dagnb:")
--- ARGV 1 slot  2 new epoch  3 poison: a task that has killed too many workers, or ""  4 its error as JSON
+-- ARGV 1 slot  2 new epoch  3 a task that is not run again as it is, or ""  4 its error as JSON
+--      5 0, or when that task began, ns: it was late, and the successor, who knows how often it may be tried, is told
 -- answer: tasks that went back to the queue, or -1 when this epoch was set already
 
 local dagnb, slot, ws = KEYS[1], ARGV[1], KEYS[1] .. 'ws'
@@ -68,7 +69,9 @@ end
 flush(shared, run .. 'q')
 flush(here, run .. 'q' .. slot)
 call('DEL', own)
-local killed = #ARGV[3] > 0
+local late = #ARGV[3] > 0 and ARGV[5] ~= '0'
+if late then call('LPUSH', run .. 'q' .. slot, 'T' .. ARGV[3] .. ':' .. ARGV[5]) end
+local killed = #ARGV[3] > 0 and not late
 if killed and string.sub(call('HGET', run .. 'way', ARGV[3]) or '', 1, 1) == 'd' then
   killed = call('HSETNX', run .. 'won', ARGV[3], slot) == 1 -- another copy may have been first: then nothing has failed
 end

@@ -3,6 +3,7 @@
     ensure {context, workers, sizes, reply} → {"slots": [int]}  workers that are up; elastic ones may come later.
                                                                 `sizes`: `Resources` of each, where any has limits
     cancel {run, grace}                       interrupt what runs of it, kill after `grace` seconds
+    deadlines {}                              a worker has come to a run with timeouts (`dagnb.runtime.deadlines`)
     status {reply}                          → see `Supervisor.status`
     stop {reply}                            → {}                end workers, Redis and supervisor
 

@@ -26,7 +26,7 @@ from dagnb.planning.cluster import Cluster
 from dagnb.planning.fit import check_fit
 from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
 
-from .failures import TaskFailure, TaskLog, read_failure, whole_run
+from .failures import Failures, TaskLog, read_failure, read_tries, whole_run
 from .follow import Follower
 from .hub import Hub
 from .line import Line
@@ -154,7 +154,7 @@ class Run:
         self._values: dict[int, Any] = {}
         self._sealed: dict[int, bytes] = {}  # kept values that came with the end, not opened yet
         self.line = Line(hub, run, kept)
-        self._failures: list[TaskFailure] | None = None
+        self._failures: Failures | None = None
         self._follower = Follower(self)
 
     def __repr__(self) -> str:
@@ -390,7 +390,7 @@ class Run:
         advice = f"Bind it to a variable, or {graph.name}.run(keep={key!r})."
         return NotRunError(f"{key} is an intermediate value; it went with the end of the run.\n  {advice}")
 
-    def errors(self) -> list[TaskFailure]:
+    def errors(self) -> Failures:
         """Failed tasks in the order of their failing, as far as known now."""
         if self._failures is not None:
             return self._failures
@@ -398,21 +398,24 @@ class Run:
         found = self.hub.store.failures(self.id) if len(self.graph) else {}
         end = self.timeline.end
         order = sorted(found, key=lambda task: (float(end[task]), task))
-        failures = [read_failure(self, task, found[task]) for task in order]
+        tries = self.hub.store.tries(self.id) if found else {}
+        failures = [read_failure(self, t, found[t], read_tries(self, t, tries.get(t, []))) for t in order]
         if self.ending is not None and self.ending.reason:
             failures.append(whole_run(self.graph.name, self.ending.reason))
         if ended:
-            self._failures = failures
-        return failures
+            self._failures = Failures(failures)
+        return Failures(failures)
 
     def logs(self, name: str | TaskRef) -> TaskLog:
-        """What a task printed, and its traceback. A task that printed nothing has empty texts."""
+        """What a task printed, its failed tries, and its traceback. A task that printed nothing has empty texts."""
         task = self.ref(name).task
-        failed = next((f for f in self.errors() if f.key == self.graph.keys[task]), None)
-        if failed is not None:
-            return TaskLog(failed.stdout, failed.stderr, failed.traceback)
-        record = self.hub.store.outputs(self.id).get(task, {})
-        return TaskLog(record.get("stdout", ""), record.get("stderr", ""), "")
+        failure, output, tries = self.hub.store.told_of(self.id, task)
+        before = read_tries(self, task, tries or [])
+        if failure is None:
+            told = output or {}
+            return TaskLog(told.get("stdout", ""), told.get("stderr", ""), "", before)
+        failed = read_failure(self, task, failure, before)
+        return TaskLog(failed.stdout, failed.stderr, failed.traceback, before)
 
     def drop(self) -> None:
         """Remove what is left of it in the store; values that were fetched stay."""

@@ -15,15 +15,32 @@ if TYPE_CHECKING:
 MAIN = str(Path(__file__).resolve().parents[1] / "__main__.py")
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of the task at which a worker ended.
+
+    task      it fails, with an error of class `kind` for `reason`
+    began     it was only late: when it began, in ns of the monotonic clock; whether it is tried again its run knows
+    ending    how the worker ended: `killed by SIGSEGV`; `said`: the end of what it wrote where nobody listens
+    peak      bytes that were resident in it beyond those of an empty one, where they were too many; else 0
+    """
+
+    task: int
+    reason: str
+    kind: str = "WorkerLostError"
+    began: int = 0
+    ending: str = ""
+    said: str = ""
+    peak: int = 0
+
+
 class Recovery(Protocol):
     """The part of the store that the life of workers needs."""
 
-    def recover(
-        self, run_id: str | None, slot: int, epoch: int, poison: int | None, reason: str, kind: str = ..., /
-    ) -> int:
+    def recover(self, run_id: str | None, slot: int, epoch: int, verdict: Verdict | None, /) -> int:
         """Fence the slot and give back what its worker had not committed; the number of tasks.
 
-        `poison` is a task that fails instead, with an error of class `kind` for `reason`.
+        The task of the `verdict` is not run again as it is.
         """
         ...
 
@@ -91,6 +108,11 @@ class Slot:
     #: Bytes resident in its worker before the first task, and those beyond that were found to be too much; 0: none.
     bare: int = 0
     peak: int = 0
+    #: The deadline behind which its task was told, and when that was, in seconds of the monotonic clock; 0: none.
+    late: float = 0.0
+    warned: float = 0.0
+    #: Its worker is ended because its task was late.
+    overdue: bool = False
 
     @property
     def state(self) -> str:

@@ -26,12 +26,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dagnb.runtime.children import Child
+from dagnb.runtime.deadlines import Deadlines
 from dagnb.runtime.forking import can_fork
 from dagnb.runtime.frames import address
 from dagnb.runtime.marks import SLOTS, Mark, Marks
 from dagnb.runtime.resources import memory_reason
 from dagnb.runtime.server import tail
-from dagnb.runtime.slot import Command, Recovery, Slot, work_in_copy, worker_command
+from dagnb.runtime.slot import Command, Recovery, Slot, Verdict, work_in_copy, worker_command
 from dagnb.runtime.status import WorkerStatus
 from dagnb.runtime.voice import Voice
 from dagnb.runtime.watch import Watch, resident
@@ -89,10 +90,12 @@ class Slots:
     cancelled: set[str] = field(default_factory=set)
     deaths: int = 0
     watch: Watch = field(init=False)
+    deadlines: Deadlines = field(init=False)
     _epoch: int = 0
 
     def __post_init__(self) -> None:
         self.watch = Watch(self, self.marks)
+        self.deadlines = Deadlines(self, self.marks)
 
     def resources(self, slot: Slot) -> Resources:
         """What the worker of a slot may use."""
@@ -145,11 +148,11 @@ class Slots:
             self.slots[number] = Slot(number, key)
             self.marks.clear(number)
 
-    def fence(self, slot: Slot, poison: int | None = None, reason: str = "", *kind: str) -> int:
+    def fence(self, slot: Slot, verdict: Verdict | None = None) -> int:
         """A new epoch for the slot: whoever had the old one is refused from now on. Tasks that were given back."""
         self._epoch = max(time.time_ns(), self._epoch + 1)  # unique also after the store went back in time
         slot.epoch = self._epoch
-        return self.recovery.recover(None, slot.number, slot.epoch, poison, reason, *kind)
+        return self.recovery.recover(None, slot.number, slot.epoch, verdict)
 
     def spawn(self, slot: Slot) -> None:
         """Start a worker in the slot. Raises OSError when the program or the context's directory is not there."""
@@ -177,6 +180,7 @@ class Slots:
         slot.voice = voice
         slot.ready, slot.up, slot.since, slot.again = reading, False, time.monotonic(), 0.0
         slot.peak = slot.bare = 0
+        slot.late, slot.overdue = 0.0, False
 
     def processors_for(self, slot: Slot) -> frozenset[int]:
         """The processors that a sized worker gets: those that the fewest others are bound to, the lowest first."""
@@ -224,7 +228,7 @@ class Slots:
         rested = child.exit_code == RESTED
         self.deaths += not rested
         excused = slot.stopping or rested or child.exit_code in FENCED or mark.run in self.cancelled
-        back = self.fence(slot, *(() if excused else self.charge(slot, mark, child)))
+        back = self.fence(slot, None if excused else self.charge(slot, mark, child))
         words = f"{child.ending()}; task {mark.task}, {max(back, 0)} given back"
         self.log(f"worker {slot.number} (pid {child.pid}) ended: {words}")
         if slot.stopping or rested:
@@ -235,20 +239,25 @@ class Slots:
         else:
             self.fail(slot, child)
 
-    def charge(self, slot: Slot, mark: Mark, child: Child) -> tuple[int, str] | tuple[int, str, str] | tuple[()]:
-        """Blame the task that ran; what `fence` is to be told once it must not be run again."""
+    def charge(self, slot: Slot, mark: Mark, child: Child) -> Verdict | None:
+        """Blame the task that ran; what `fence` is to be told once it must not be run again as it is."""
         if mark.task is None or mark.early:
-            return ()
+            return None
+        if slot.overdue:
+            return Verdict(mark.task, "", "TaskTimeoutError", int(mark.start * 1e9))
+        ending, said = child.ending(), tail(self.directory.worker_log(slot.number))
         limit = self.resources(slot).memory
         if limit is not None and (slot.peak or child.exit_code == EXHAUSTED):
             self.blame.pop((mark.run, mark.task), None)
-            return mark.task, memory_reason(limit, slot.peak or limit), "WorkerMemoryError"
+            reason = memory_reason(limit, slot.peak or limit)
+            return Verdict(mark.task, reason, "WorkerMemoryError", ending=ending, said=said, peak=slot.peak)
         self.blame[mark.run, mark.task] += 1
         dead = self.blame[mark.run, mark.task]
         if dead < self.max_deaths:
-            return ()
+            return None
         del self.blame[mark.run, mark.task]
-        return mark.task, f"{dead} worker{'s' if dead > 1 else ''} died running it ({child.ending()})"
+        reason = f"{dead} worker{'s' if dead > 1 else ''} died running it ({ending})"
+        return Verdict(mark.task, reason, ending=ending, said=said)
 
     def fail(self, slot: Slot, child: Child) -> None:
         """A worker ended without having run a task: try again later, and give up after a few times."""
@@ -319,6 +328,7 @@ class Slots:
                 slot.again = 0.0
                 self.respawn(slot)
         self.watch.tick(now)
+        self.deadlines.tick(now)
 
     def summon(self, slot: Slot) -> None:
         """Start the worker of an elastic slot, unless it is there or about to come."""
@@ -337,7 +347,7 @@ class Slots:
     def due(self) -> float:
         """The next moment at which `tick` has something to do; infinity when there is none."""
         times = [t for slot in self.slots.values() for t in (slot.deadline, slot.again) if t]
-        return min([*times, self.watch.next])
+        return min([*times, self.watch.next, self.deadlines.next])
 
     def forget(self, live: Mapping[str, object] | set[str]) -> None:
         """Drop what is remembered of runs that have ended; a cancelled one ends before its workers have left it."""

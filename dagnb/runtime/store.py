@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .pack import Package
+    from .slot import Verdict
     from .wire import Wire, Word
 
 #: Bytes of one root in a package.
 ROOT = 4
 #: Parts of a run that outlive it (see `keys`).
-LASTING = ("meta", "fin", "keep", "err", "log", "ev", "plan")
+LASTING = ("meta", "fin", "keep", "err", "log", "tries", "ev", "plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,22 +184,16 @@ class Store:
     def _end(self, run: str, state: str, reason: str) -> bool:
         return bool(self._call("EVAL", script("end"), 2, run_prefix(run), DAGNB, run, state, reason, now()) == 1)
 
-    def recover(
-        self,
-        _run: str | None,
-        slot: int,
-        epoch: int,
-        poison: int | None,
-        reason: str,
-        kind: str = "WorkerLostError",
-    ) -> int:
-        """Fence the dead worker of a slot; what it had not committed goes back. `poison` fails, for `reason`.
+    def recover(self, _run: str | None, slot: int, epoch: int, verdict: Verdict | None) -> int:
+        """Fence the dead worker of a slot; what it had not committed goes back, but for the task of a verdict.
 
-        `kind` is the class of its error. Returns how many tasks went back, -1 when this was done before.
+        Returns how many tasks went back, -1 when this was done before.
         """
-        error = lost(reason, 1, kind, self._position(slot)) if poison is not None else ""
-        task = "" if poison is None else poison
-        return int(self._call("EVAL", script("recover"), 1, DAGNB, slot, epoch, task, error))
+        task: Word = "" if verdict is None else verdict.task
+        error, began = "", 0
+        if verdict is not None:
+            error, began = lost(verdict, self._position(slot)), verdict.began
+        return int(self._call("EVAL", script("recover"), 1, DAGNB, slot, epoch, task, error, began))
 
     def reroute(self, run: str, slot: int, heir: int | None) -> int:
         """Give what a plan names for a slot that was given up to another slot, or with None to whoever is free.
@@ -254,11 +249,18 @@ class Store:
         """Failed task → its record."""
         return self._notes(run, "err")
 
-    def outputs(self, run: str) -> dict[int, dict[str, Any]]:
-        """Task → what it printed, for those that did."""
-        return self._notes(run, "log")
+    def told_of(self, run: str, task: int) -> tuple[Any, Any, Any]:
+        """What is kept of one task: its failure, what it printed, its tries; None each where there is nothing."""
+        prefix = run_prefix(run)
+        found = self._calls([("HGET", prefix + part, task) for part in ("err", "log", "tries")])
+        failure, output, tries = (None if data is None else json.loads(data) for data in found)
+        return failure, output, tries
 
-    def _notes(self, run: str, part: str) -> dict[int, dict[str, Any]]:
+    def tries(self, run: str) -> dict[int, list[dict[str, Any]]]:
+        """Task → the records of its tries that were followed by another."""
+        return self._notes(run, "tries")
+
+    def _notes(self, run: str, part: str) -> dict[int, Any]:
         found = self._call("HGETALL", run_prefix(run) + part)
         return {int(k): json.loads(v) for k, v in zip(found[::2], found[1::2], strict=True)}
 

@@ -220,6 +220,7 @@ class Supervisor:
         timeout = self.settings.idle_timeout
         self.next_look = now + min(max(timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
         self.redis.renew(self.calls)
+        self.slots.deadlines.ring()  # a word may have gone with Redis
         unused, alone = self.presence.look(now, timeout)
         for slot in [slot for slot in self.slots.slots.values() if slot.broken]:
             repair(slot, self.presence, self.slots)  # a run may have been submitted just before it was given up
@@ -275,6 +276,8 @@ class Supervisor:
                 self._ensure(fields, reply)
             case "cancel":
                 self.slots.cancel(fields["run"], float(fields.get("grace", 1.0)))
+            case "deadlines":
+                self.slots.deadlines.ring()
             case "status":
                 self._answer(reply, self.status().to_dict())
             case "stop":

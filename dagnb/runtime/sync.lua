@@ -21,7 +21,7 @@
 -- 25 large values that go out: "task:readers", or "task:readers:key:chunks" for one in Redis; comma separated
 -- 26 how often tasks of this commit have read such: "task:times"; the last one frees what is in Redis
 -- 27.. decrements × 4 (BITFIELD words), surplus, values × 2 (task, blob), blobs × 2 (name, bytes),
---      kept × 2 (task, bytes), notes × 3 ("err" or "log", task, JSON), skipped
+--      kept × 2 (task, bytes), notes × 3 ("err", "log" or "tries", task, JSON; "later", task, when), skipped
 --
 -- answer {"F"} fenced: declared dead; {"G"} gap: Redis has lost requests of this worker; else
 --        {"rootstart rootcount idle finished active ids|blobs", blob bytes …}
@@ -164,8 +164,13 @@ for i = 1, #free, CHUNK do call('RPUSH', run .. 'q', unpack(free, i, math.min(i 
 take(tonumber(ARGV[17]), 2, 'HSET', run .. 'loc')
 take(tonumber(ARGV[18]), 2, 'HSET', run .. 'blob')
 take(tonumber(ARGV[19]), 2, 'HSET', run .. 'keep')
+local postponed = false -- a task waits for its next try: who is idle shall know when that is
 for _ = 1, tonumber(ARGV[20]) do
-  if not second then call('HSET', run .. ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+  if second then
+  elseif ARGV[at] == 'later' then
+    call('ZADD', run .. 'later', ARGV[at + 2], ARGV[at + 1])
+    postponed = true
+  else call('HSET', run .. ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
   at = at + 3
 end
 for id, readers, where in string.gmatch(ARGV[25], '(%d+):(%d+):?([^,]*)') do
@@ -206,6 +211,16 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
 end
 
 -- claim: first what is named for me, then the queue, then the roots; never more than my share
+if want > 0 then -- what was to be tried again later is ready when its moment has come
+  local due = call('ZRANGEBYSCORE', run .. 'later', '-inf', ARGV[10], 'LIMIT', 0, CHUNK)
+  local named = #due > 0 and call('EXISTS', run .. 'place') == 1
+  for _, id in ipairs(due) do
+    local to = named and heir(struct.unpack('<h', call('GETRANGE', run .. 'place', 2 * id, 2 * id + 1))) or -1
+    call('RPUSH', run .. 'q' .. (to >= 0 and to or ''), id)
+    if to >= 0 and tostring(to) ~= slot then woken[to] = true end
+  end
+  if #due > 0 then call('ZREM', run .. 'later', unpack(due)) end
+end
 local workers, roots = tonumber(ARGV[11]), tonumber(ARGV[12])
 local common = run .. 'q'
 local waiting = call('LLEN', common)
@@ -300,7 +315,7 @@ for to in pairs(woken) do
   if call('SREM', run .. 'idle', to) == 1 then call('RPUSH', dagnb .. 'inbox:' .. to, 'W') end
 end
 local idle = call('SCARD', run .. 'idle')
-if idle > 0 and (waiting > 0 or backlog() * mean > WORTH) then
+if idle > 0 and (postponed or waiting > 0 or backlog() * mean > WORTH) then
   call('RPUSH', dagnb .. 'inbox:' .. call('SPOP', run .. 'idle'), 'W')
   idle = idle - 1
 end

@@ -87,7 +87,7 @@ class Parcel:
         beside = Beside(INLINE)
         self.head: bytes | None = None
         self.buffers: list[memoryview] = beside.buffers
-        self.array = _is_array(value)
+        self.array = is_array(value)
         if type(value) is bytes and len(value) > INLINE:
             self.buffers.append(memoryview(value))
         else:
@@ -115,15 +115,16 @@ def copy_of(value: Any, *, alone: bool, last: bool) -> Any:
     kind = type(value)
     if kind is Encoded:
         value = loads(value.data)
-        return value if alone or not _is_array(value) else _read_only(value)
+        return value if alone or not is_array(value) else _read_only(value)
     if alone:
         return value
-    if _is_array(value):
+    if is_array(value):
         return _read_only(value.view())  # for the last one too: an earlier one may have returned a part of it
     return value if last else loads(dumps(value))
 
 
-def _is_array(value: Any) -> bool:
+def is_array(value: Any) -> bool:
+    """Whether a value is an array of numpy, which need not be imported for that."""
     return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray"
 
 

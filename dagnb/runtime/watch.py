@@ -63,9 +63,7 @@ class Watch:
 
     def _still(self, pid: int, number: int, mark: Mark) -> int:
         """Bytes that the stopped worker and its children take; 0 when the task has ended meanwhile."""
-        end = time.monotonic() + STOPS
-        while _state(pid) not in {"T", "Z", ""} and time.monotonic() < end:
-            time.sleep(0.0005)
+        still(pid)
         if self.marks.read(number) != mark:
             return 0
         return family(pid, exact=True)
@@ -85,15 +83,16 @@ def family(pid: int, *, exact: bool = False) -> int:
     while todo:
         one = todo.pop()
         found += resident(one)
-        children = _children(one)
-        several = several or bool(children)
-        todo += children
+        theirs = children(one)
+        several = several or bool(theirs)
+        todo += theirs
     if exact and several:
         return _proportional(pid)
     return found
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """What a process has started and not seen end."""
     found: list[int] = []
     with suppress(OSError):
         for thread in (_PROC / str(pid) / "task").iterdir():
@@ -107,11 +106,18 @@ def _proportional(pid: int) -> int:
     found, todo = 0, [pid]
     while todo:
         one = todo.pop()
-        todo += _children(one)
+        todo += children(one)
         with suppress(OSError, ValueError, StopIteration):
             lines = (_PROC / str(one) / "smaps_rollup").read_text().splitlines()
             found += 1024 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
     return found
+
+
+def still(pid: int) -> None:
+    """Wait until a process that was sent SIGSTOP has stopped."""
+    end = time.monotonic() + STOPS
+    while _state(pid) not in {"T", "Z", ""} and time.monotonic() < end:
+        time.sleep(0.0005)
 
 
 def _state(pid: int) -> str:

@@ -20,15 +20,17 @@ from dagnb.trace.records import RecordKind
 from .arena import Arena
 from .compiled import Compiled
 from .conversation import Conversation
+from .deadlines import LATE, CancelledTask, interrupter
 from .execute import install_captures
 from .frames import Porter, address
 from .household import Household
 from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
-from .marks import EARLY, NONE, Marks
+from .marks import CLOCK, EARLY, NONE, TIMED, Marks
 from .places import listed
 from .scripts import script
 from .serialize import loads, unseal
+from .strays import kill_strays
 from .values import Shelf, weight
 from .wire import Wire
 
@@ -44,10 +46,6 @@ RESTED, EXHAUSTED = 19, 20
 GRAPHS, REMEMBERED = 16, 200_000
 #: Bytes of a package that is not remembered: it has large constants, and their memory belongs to the tasks.
 HEAVY = 2 << 20
-
-
-class CancelledTask(BaseException):
-    """Raised inside a task when its run is cancelled."""
 
 
 class Desk:
@@ -73,7 +71,6 @@ class Desk:
         #: Whether freed memory stays here (`dagnb.runtime.heap`); None: never, its size is limited.
         self.holds: bool | None = None if limited else False
         self.out, self.err, self.noise = install_captures()
-        self.household = Household(self.out, self.err, self._copied)
         #: Whether this is a copy that a task has made of its worker (`os.fork`).
         self.stray = False
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
@@ -83,13 +80,17 @@ class Desk:
         self._page = Marks(directory / "marks").line(slot)
         self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
         self.mark[0] = NONE
+        self.clock = self._page[CLOCK:].cast("Q")  # for functions with a timeout (`deadlines`)
         self._porter: Porter | None = None
         self.next_run = ""
         self._joined: set[str] = set()
         self._settled = False
+        self._interrupt = False  # whether a task was cancelled in the middle
         self._work = 0  # ns at work in this run, as told when it last had nothing to do
         self.ready = self._idle_since = now()
         signal.signal(signal.SIGINT, self._interrupted)
+        signal.signal(LATE, interrupter(self.clock))
+        self.household = Household(self.out, self.err, self._copied)  # last: the signal handlers are part of it
 
     def pace(self, hashes: tuple[str, ...], unknown: int) -> list[int]:
         """What is known of these functions."""
@@ -131,6 +132,7 @@ class Desk:
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         if self.mark[0] != NONE:
+            self._interrupt = True
             raise CancelledTask
 
     def keys(self, run: str) -> tuple[str, str]:
@@ -138,10 +140,10 @@ class Desk:
         return run_prefix(run), DAGNB
 
     # ---- runs -------------------------------------------------------------------------------------------------------
-    def rest(self, run: str, work: int) -> bool:
+    def rest(self, run: str, work: int, patience: float = PATIENCE) -> bool:
         """Wait for a word; True when another run is to be joined first. `work`: ns spent on tasks of this one."""
         self._worked(work)
-        word = self._listen(PATIENCE)
+        word = self._listen(patience)
         if word is None:
             self.next_run = self._missed(run)
         elif word[:1] == b"S" and word[1:].decode() != run:
@@ -155,8 +157,13 @@ class Desk:
         runs, each for the other.
         """
         for waiting in self._waiting():
-            if waiting != run and (
-                waiting not in self._joined or self.talk.wire.call("EXISTS", run_prefix(waiting) + f"q{self.slot}")
+            if waiting == run:
+                continue
+            prefix = run_prefix(waiting)
+            if waiting not in self._joined or any(
+                self.talk.wire.calls(
+                    [("EXISTS", prefix + f"q{self.slot}"), ("ZCOUNT", prefix + "later", "-inf", now())]
+                )
             ):
                 return waiting
         return ""
@@ -175,10 +182,14 @@ class Desk:
         """The next word, or None. An elastic worker that has waited for long enough ends here: it owns nothing."""
         if self.keep_alive is not None:
             left = self.keep_alive - (now() - self._idle_since) * 1e-9
-            if left <= 0:
+            if left <= 0 and not self._to_come():
                 os._exit(RESTED)
-            patience = min(patience, left)
+            patience = min(patience, left) if left > 0 else patience
         return self.talk.listen(inbox(self.slot), patience)
+
+    def _to_come(self) -> bool:
+        """Whether a task of some run here waits for its next try: nobody will call when its moment has come."""
+        return any(self.talk.wire.call("EXISTS", run_prefix(run) + "later") for run in self._waiting())
 
     def hold(self) -> None:
         """A large value was made: more will follow."""
@@ -218,7 +229,7 @@ class Desk:
         slots = [int(s) for s in meta[1].split(b",")]
         try:
             compiled = self._compiled(unseal(self.secret, f"dag:{run}".encode(), body))
-            compiled.link(self._functions(compiled.hashes))
+            compiled.link(self._functions(compiled.hashes), self.clock)
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
             reason = f"{type(error).__name__}: {error}"
             self.talk.wire.call("EVAL", script("end"), 2, *self.keys(run), run, "failed", reason, now())
@@ -231,12 +242,24 @@ class Desk:
         loop = Loop(compiled, self, run, position, slots, int(meta[0]))
         self._work = loop.total
         self._told_start(loop)
+        if any(care.timeout is not None for care in compiled.cares.values()):
+            self._ring()
         try:
             loop.run()
         except MemoryError:
             self._exhausted(loop)
+        if self._interrupt:
+            self._interrupt = False
+            kill_strays(arrived)
         self._worked(loop.total)
-        self._page[8:40] = bytes(32)
+        self._page[8:40], self._page[TIMED] = bytes(32), 0
+
+    def _ring(self) -> None:
+        """Tasks of this run may have deadlines: the supervisor shall look."""
+        from .requests import LIST, pack_request
+
+        self._page[TIMED] = 1
+        self._payloads.call("RPUSH", LIST, pack_request(self.secret, "deadlines", {}))
 
     def _compiled(self, body: memoryview) -> Compiled:
         """The graph in a package. That of an unchanged DAG is the same, byte for byte, and was read before."""

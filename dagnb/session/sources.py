@@ -8,6 +8,8 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
+from dagnb.graph.iterators import unwrapped
+
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
 
@@ -45,7 +47,7 @@ def _plain(value: Any) -> Any:
     """The function inside tasks, partials, methods and wrappers."""
     for _ in range(20):  # a wrapper may wrap itself
         if isinstance(value, partial):
-            value = value.func
+            value = unwrapped(value)
         elif isinstance(value, MethodType):
             value = value.__func__
         elif not isinstance(value, FunctionType) and hasattr(type(value), "__wrapped__"):

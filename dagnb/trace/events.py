@@ -11,6 +11,7 @@ The simulator and the workers emit the same events. All times are seconds since 
     CopyFinished                     kind COPIED     at = end, start
     WorkerStarted                    kind BEGUN      at = ready, start = launched, attempt = 1 cold, 0 warm
     WorkerGivenUp                    kind GIVEN_UP   at
+    TaskRetried                      kind RETRIED    at = end of the try, start
 
 A worker's records are *provisional* until it commits: what it ran is then durable. If the worker dies first, its open
 records are retracted and the tasks run again. A `Batch` is the records of one message, with that flag.
@@ -145,6 +146,17 @@ class WorkerGivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskRetried:
+    """A try of `task` failed: it ran from `start` to `at`. There will be another, when its pause is over."""
+
+    task: int
+    worker: int
+    at: float
+    start: float
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerCommitted:
     """All records of this worker so far are final, but for the task that it is at."""
 
@@ -158,6 +170,8 @@ class WorkerLost:
     worker: int
 
 
+Aside = OutputPreloaded | CopyFinished | WorkerStarted | WorkerGivenUp | TaskRetried
+
 Event = (
     TaskStarted
     | TaskFinished
@@ -165,10 +179,7 @@ Event = (
     | TaskSkipped
     | TaskCancelled
     | TaskReused
-    | OutputPreloaded
-    | CopyFinished
-    | WorkerStarted
-    | WorkerGivenUp
+    | Aside
     | WorkerCommitted
     | WorkerLost
 )
@@ -258,8 +269,9 @@ def event_of(record: np.void) -> Event:
 
 
 def _aside_of(
-    kind: Literal[RecordKind.PRELOADED, RecordKind.COPIED, RecordKind.BEGUN, RecordKind.GIVEN_UP], record: np.void
-) -> OutputPreloaded | CopyFinished | WorkerStarted | WorkerGivenUp:
+    kind: Literal[RecordKind.PRELOADED, RecordKind.COPIED, RecordKind.BEGUN, RecordKind.GIVEN_UP, RecordKind.RETRIED],
+    record: np.void,
+) -> Aside:
     task, worker, at, start = int(record["task"]), int(record["worker"]), float(record["at"]), float(record["start"])
     match kind:
         case RecordKind.PRELOADED:
@@ -270,6 +282,8 @@ def _aside_of(
             return WorkerStarted(worker, at, start, cold=int(record["attempt"]) == 1)
         case RecordKind.GIVEN_UP:
             return WorkerGivenUp(worker, at)
+        case RecordKind.RETRIED:
+            return TaskRetried(task, worker, at, start, int(record["attempt"]))
 
 
 class EventSource(Protocol):
@@ -288,6 +302,7 @@ __all__ = [
     "PROVISIONAL",
     "RECORD",
     "RETRACTION",
+    "Aside",
     "Batch",
     "CopyFinished",
     "Event",
@@ -297,6 +312,7 @@ __all__ = [
     "TaskCancelled",
     "TaskFailed",
     "TaskFinished",
+    "TaskRetried",
     "TaskReused",
     "TaskSkipped",
     "TaskStarted",

@@ -23,6 +23,8 @@ class RecordKind(IntEnum):
     COPIED = 8
     BEGUN = 9
     GIVEN_UP = 10
+    #: A try that failed and is followed by another: told beside the rows, and the row is that of a waiting task again.
+    RETRIED = 11
 
 
 #: at, start, fetch, upload, size, task, worker, kind, attempt.

@@ -21,6 +21,7 @@ from .events import (
     PROVISIONAL,
     RECORD,
     RETRACTION,
+    Aside,
     Batch,
     CopyFinished,
     Event,
@@ -29,6 +30,7 @@ from .events import (
     TaskCancelled,
     TaskFailed,
     TaskFinished,
+    TaskRetried,
     TaskReused,
     TaskSkipped,
     TaskStarted,
@@ -46,13 +48,14 @@ Tasks = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 #: State after a record, by its kind; the hot path looks it up for all records at once.
-STATE_OF = np.zeros(RecordKind.CACHED + 1, np.uint8)
+STATE_OF = np.zeros(max(RecordKind) + 1, np.uint8)
 STATE_OF[RecordKind.STARTED] = TaskState.RUNNING
 STATE_OF[RecordKind.FINISHED] = TaskState.DONE
 STATE_OF[RecordKind.FAILED] = TaskState.FAILED
 STATE_OF[RecordKind.SKIPPED] = TaskState.SKIPPED
 STATE_OF[RecordKind.CANCELLED] = TaskState.CANCELLED
 STATE_OF[RecordKind.CACHED] = TaskState.CACHED
+STATE_OF[RecordKind.RETRIED] = TaskState.WAITING
 
 #: `worker` of a task that no worker has touched.
 NOBODY = -1
@@ -89,7 +92,7 @@ class Timeline:
     worker    [n] i4  number of the worker, -1 for nobody
     attempt   [n] u1  1 for the first, 0 before it
     asides    [k] RECORD  what happened beside the rows: outputs preloaded, copies that came second, workers started
-                          or given up; it stays whatever becomes of the worker
+                          or given up, tries that were followed by another; it stays whatever becomes of the worker
 
     One thread folds; others may read the columns, and may see a batch half applied.
     """
@@ -149,6 +152,9 @@ class Timeline:
                 self._write(Span(task, TaskState.CANCELLED, end=at))
             case TaskReused(task, at):
                 self._write(Span(task, TaskState.CACHED, end=at))
+            case TaskRetried(task, attempt=attempt):
+                self._aside(event)
+                self._write(Span(task, TaskState.WAITING, attempt=attempt))
             case OutputPreloaded() | CopyFinished() | WorkerStarted() | WorkerGivenUp():
                 self._aside(event)
             case WorkerCommitted(worker):
@@ -175,7 +181,7 @@ class Timeline:
         self.fetch[task], self.upload[task], self.size[task] = row.fetch, row.upload, row.size
         self._claimant[task] = NOBODY
 
-    def _aside(self, event: OutputPreloaded | CopyFinished | WorkerStarted | WorkerGivenUp) -> None:
+    def _aside(self, event: Aside) -> None:
         """Something that happened beside the rows."""
         task, start, size, attempt = 0, event.at, 0.0, 0
         match event:
@@ -187,6 +193,8 @@ class Timeline:
                 kind, attempt = RecordKind.BEGUN, int(cold)
             case WorkerGivenUp():
                 kind = RecordKind.GIVEN_UP
+            case TaskRetried(task, start=start, attempt=attempt):
+                kind = RecordKind.RETRIED
             case _:
                 assert_never(event)
         if not 0 <= task < max(len(self), 1):
@@ -238,20 +246,24 @@ class Timeline:
         if kind.min() < 1 or kind.max() > max(RecordKind):
             msg = f"a record of kind {int(kind.min() if kind.min() < 1 else kind.max())} is not known"
             raise ValueError(msg)
-        if kind.max() >= len(STATE_OF):
-            rows = kind < len(STATE_OF)
-            self._asides.append(_told(records[~rows]))
-            return self._fold(records[rows]) if rows.any() else np.zeros(0, np.int32)
+        if kind.max() > RecordKind.CACHED:
+            asides = kind > RecordKind.CACHED
+            self._asides.append(_told(records[asides]))
+            rows = ~asides | (kind == RecordKind.RETRIED)
+            if not rows.any():
+                return np.zeros(0, np.int32)
+            records, tasks, kind = records[rows], tasks[rows], kind[rows]
         started, finished = kind == RecordKind.STARTED, kind == RecordKind.FINISHED
+        retried = kind == RecordKind.RETRIED
         by_worker = kind <= RecordKind.FAILED
         worker = np.where(by_worker, records["worker"].astype(np.int32), NOBODY)
         self.state[tasks] = STATE_OF[kind]
         self.start[tasks] = np.where(started, records["at"], np.where(by_worker, records["start"], np.nan))
-        self.end[tasks] = np.where(started, np.nan, records["at"])
+        self.end[tasks] = np.where(started | retried, np.nan, records["at"])
         for name in ("fetch", "upload", "size"):
             getattr(self, name)[tasks] = np.where(finished, records[name], 0)
         self.worker[tasks] = self._claimant[tasks] = worker
-        self.attempt[tasks] = np.where(by_worker, records["attempt"], 0)
+        self.attempt[tasks] = np.where(by_worker | retried, records["attempt"], 0)
         for one in np.unique(worker[by_worker]).tolist():
             self._open.setdefault(one, []).append(tasks[worker == one])
         return np.array(tasks, np.int32)
@@ -297,12 +309,12 @@ class Timeline:
         tasks = np.flatnonzero(~np.isnan(self.end) & (self.state >= TaskState.DONE)).astype(np.int32)
         records = np.zeros(len(tasks), RECORD)
         kind_of = np.zeros(len(TaskState), np.uint8)
-        kind_of[STATE_OF[1:]] = np.arange(1, len(STATE_OF))
+        kind_of[STATE_OF[1 : RecordKind.CACHED + 1]] = np.arange(1, RecordKind.CACHED + 1)
         records["task"], records["kind"], records["at"] = tasks, kind_of[self.state[tasks]], self.end[tasks]
         records["worker"] = np.maximum(self.worker[tasks], 0)
         for name in ("start", "fetch", "upload", "size", "attempt"):
             records[name] = getattr(self, name)[tasks]
-        return Batch(COMMIT, 0, np.concatenate([records, self.asides], dtype=RECORD))
+        return Batch(COMMIT, 0, np.concatenate([self.asides, records], dtype=RECORD))  # a try, then what came of it
 
     def same_as(self, other: object) -> bool:
         """Whether every column equals that of `other`, NaN equal to NaN, and so do the asides."""
@@ -358,7 +370,8 @@ def _told(records: NDArray[np.void]) -> NDArray[np.void]:
     told["start"] = np.where(given_up, records["at"], records["start"])
     told["size"] = np.where(preloaded, records["size"], 0)
     told["task"] = np.where(begun | given_up, 0, records["task"])
-    told["attempt"] = begun & (records["attempt"] == 1)
+    retried = records["kind"] == RecordKind.RETRIED
+    told["attempt"] = np.where(retried, records["attempt"], begun & (records["attempt"] == 1))
     return told
 
 

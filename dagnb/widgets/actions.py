@@ -37,7 +37,7 @@ class Actions:
     run      start a run in the background; raise to refuse
     cancel   cancel the run that is shown
     detail   further facts for the drawer, by key of the task: `resources` (a mapping), `where`, `error`, `traceback`,
-             `stdout`, `stderr`, `note`
+             `tries`, `stdout`, `stderr`, `note`
     what_if  plan again with other workers, memory and bandwidth: the sliders below a plan
     """
 

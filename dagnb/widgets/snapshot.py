@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnb.trace.records import RecordKind
+
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
@@ -38,7 +40,8 @@ ROW = np.dtype(
     }
 )
 
-#: An output preloaded, a copy that came second, a worker started (`kind` is that of `RecordKind`): 24 bytes.
+#: An output preloaded, a copy that came second, a failed try, a worker started (`kind` is that of `RecordKind`): 24
+#: bytes.
 ASIDE = np.dtype(
     {
         "names": ["start", "end", "task", "worker", "kind", "cold"],
@@ -81,7 +84,7 @@ def asides(records: NDArray[np.void]) -> bytes:
     found = np.zeros(len(records), ASIDE)
     for name, source in (("start", "start"), ("end", "at"), ("task", "task"), ("worker", "worker"), ("kind", "kind")):
         found[name] = records[source]
-    found["cold"] = records["attempt"]
+    found["cold"] = (records["attempt"] == 1) & (records["kind"] == RecordKind.BEGUN)
     return found.tobytes()
 
 

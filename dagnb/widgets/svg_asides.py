@@ -1,4 +1,4 @@
-"""What happens beside the tasks, in the rows of a Gantt chart: copies, fetches ahead, workers starting or given up."""
+"""What happens beside the tasks, in the rows of a Gantt chart: copies, failed tries, fetches ahead, workers' lives."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: What each is called in the legend, in the order in which they stand there.
 NAMES = {
     RecordKind.COPIED: "copy that came second",
+    RecordKind.RETRIED: "failed, tried again",
     RecordKind.PRELOADED: "fetched ahead",
     RecordKind.BEGUN: "worker starting",
     RecordKind.GIVEN_UP: "worker given up",
@@ -32,7 +33,10 @@ HATCH = 4.0
 
 
 def beside(graph: TaskGraph, track: Track, axis: Axis, rows: Rows, theme: Theme) -> Iterator[str]:
-    """Start-ups are grey, copies hatched in an outline of their kind's colour, fetches ahead thin below them."""
+    """Start-ups are grey, copies hatched in an outline of their kind's colour, fetches ahead thin below them.
+
+    Failed tries are like copies, in the colour of what has failed.
+    """
     found: dict[int, list[tuple[Box, int]]] = {}
     asides = track.timeline.asides
     lanes = rows.of(asides["worker"]).tolist()
@@ -47,6 +51,8 @@ def beside(graph: TaskGraph, track: Track, axis: Axis, rows: Rows, theme: Theme)
     yield path(gone, stroke=theme.strong[TaskState.FAILED], stroke_width=1.5)
     for box, task in found.get(RecordKind.COPIED, ()):
         yield _copy(box, theme.kind(int(graph.kind[task])))
+    for box, _ in found.get(RecordKind.RETRIED, ()):
+        yield _copy(box, theme.strong[TaskState.FAILED])
     ahead = ((x, y + h + 0.5, w, 1.5) for (x, y, w, h), _ in found.get(RecordKind.PRELOADED, ()))
     yield path(map(outline, ahead), fill=theme.strong[TaskState.RUNNING])  # between the rows
 
@@ -78,8 +84,9 @@ def beside_legend(shown: Sequence[Timeline], x: float, y: float, theme: Theme) -
     for kind, words in NAMES.items():
         if kind not in kinds:
             continue
-        if kind == RecordKind.COPIED:
-            parts.append(_copy((x, y, 10.0, 10.0), theme.quiet))
+        if kind in (RecordKind.COPIED, RecordKind.RETRIED):
+            colour = theme.quiet if kind == RecordKind.COPIED else theme.strong[TaskState.FAILED]
+            parts.append(_copy((x, y, 10.0, 10.0), colour))
         elif kind == RecordKind.PRELOADED:
             parts.append(rect(x, y + 4.5, 10, 1.5, fill=theme.strong[TaskState.RUNNING]))
         elif kind == RecordKind.GIVEN_UP:

@@ -30,6 +30,7 @@ from dagnb.trace.events import (
     RecordKind,
     TaskFailed,
     TaskFinished,
+    TaskRetried,
     TaskSkipped,
     TaskStarted,
     WorkerStarted,
@@ -137,6 +138,7 @@ def _record(event: Any) -> tuple[Any, ...]:
         TaskSkipped: RecordKind.SKIPPED,
         OutputPreloaded: RecordKind.PRELOADED,
         CopyFinished: RecordKind.COPIED,
+        TaskRetried: RecordKind.RETRIED,
         WorkerStarted: RecordKind.BEGUN,
     }[type(event)]
     worker, attempt = getattr(event, "worker", 0), getattr(event, "attempt", int(getattr(event, "cold", False)))

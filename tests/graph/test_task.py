@@ -155,10 +155,6 @@ def test_wrong_options(options: dict[str, Any], parts: str) -> None:
 
 
 LATER: dict[str, Any] = {
-    "retries": 3,
-    "retry_delay": "2s",
-    "retry_on": ValueError,
-    "timeout": 3,
     "cache": "7d",
     "version": "1",
     "requires": "numpy",

@@ -74,10 +74,11 @@ from dagnb.settings import Settings
 class Notes:
     def __init__(self, wire, secret):
         self.wire = wire
-    def recover(self, run, slot, epoch, poison, reason):
+    def recover(self, run, slot, epoch, verdict):
         fresh = self.wire.call("HGET", "dagnb:ws", "e%d" % slot) != str(epoch).encode()
         self.wire.call("HSET", "dagnb:ws", "e%d" % slot, str(epoch))
-        self.wire.call("RPUSH", "test:recovered", json.dumps([slot, epoch, poison, reason]))
+        told = [verdict.task, verdict.reason] if verdict else [None, ""]
+        self.wire.call("RPUSH", "test:recovered", json.dumps([slot, epoch, *told]))
         return 0 if fresh else -1
     def reroute(self, run, slot, heir):
         return self.wire.call("RPUSH", "test:rerouted", json.dumps([run, slot, heir]))

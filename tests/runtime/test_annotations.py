@@ -67,7 +67,7 @@ def nothing_left(done: Run) -> None:
     """No key of the run is there but those that outlive it."""
     found = done.hub.store._keys(f"dagnb:{{{done.id}}}:*")
     left = {key.decode().rpartition("}:")[2].partition(".")[0].rstrip("0123456789") for key in found}
-    assert left <= {"meta", "fin", "keep", "err", "log", "ev", "plan", "k"}
+    assert left <= {"meta", "fin", "keep", "err", "log", "tries", "ev", "plan", "k"}
 
 
 # ---- how they travel ------------------------------------------------------------------------------------------------

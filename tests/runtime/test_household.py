@@ -76,6 +76,16 @@ CHANGES = [
 ]
 
 
+def listens(_: Any) -> str:
+    return str(signal.getsignal(signal.SIGINT))
+
+
+def test_a_worker_still_hears_a_cancel_after_its_first_task(pool):
+    sketch = Sketch()
+    again = sketch(listens, sketch(listens, 0))
+    assert "Desk._interrupted" in run(sketch.graph(), pool, workers=1).result(again)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_a_task_changes_is_gone_for_the_next(pool, change):

@@ -16,6 +16,7 @@ from dagnb.runtime import pack as packing
 from dagnb.runtime.hub import Hub
 from dagnb.runtime.keys import DAGNB, TODO, inbox, run_prefix
 from dagnb.runtime.scripts import script
+from dagnb.runtime.slot import Verdict
 from dagnb.runtime.values import pack_blob
 from tests.runtime.dags import Sketch, free_plan, leaf, total
 
@@ -69,7 +70,7 @@ def table(pool):
     run = f"hand{time.time_ns() % 10**12}"
     package = packing.pack(graph, free_plan(graph), {}, kept=graph.kept)
     for slot in (SLOT, SLOT + 1):
-        store.recover(None, slot, 1, None, "")
+        store.recover(None, slot, 1, None)
     store.submit(run, package, [SLOT, SLOT + 1], {}, time.perf_counter_ns())
     yield [Hand(store, run, SLOT + i, 1, 2, 8) for i in range(2)]
     store.cancel(run)
@@ -91,7 +92,7 @@ def twins(pool):
     notes = {0: Annotations(duplicate=(cluster.workers[1].id,))}
     plan = Plan.build(graph, cluster, estimate(graph), worker=[0, -1], sequence=[0, 1], annotations=notes)
     for slot in (SLOT, SLOT + 1):
-        store.recover(None, slot, 1, None, "")
+        store.recover(None, slot, 1, None)
     store.submit(run, packing.pack(graph, plan, {}, kept=graph.kept), [SLOT, SLOT + 1], {}, time.perf_counter_ns())
     hands = [Hand(store, run, SLOT + i, 1, 2, 0) for i in range(2)]
     for hand in hands:
@@ -143,8 +144,8 @@ def test_a_dead_worker_is_fenced_and_what_it_owned_goes_back(table):
     one, two = table
     one.sync(3)
     one.sync(0, finished=1, own=[1, 2], decrements={8: 1}, where=[(0, "b")], blobs=[("b", pack_blob({0: 0}))])
-    assert one.store.recover(None, one.slot, 77, None, "") == 2
-    assert one.store.recover(None, one.slot, 77, None, "") == -1
+    assert one.store.recover(None, one.slot, 77, None) == 2
+    assert one.store.recover(None, one.slot, 77, None) == -1
     assert one.sync(0, finished=2, own=[]) == [b"F"]
     assert claim(two.sync(2)) == ([3], [1])
     assert claim(two.sync(2)) == ([4], [2])
@@ -198,7 +199,7 @@ def test_skipped_tasks_count_once_however_many_skip_them(table):
 def test_poison_is_reported_by_the_successor(table):
     one, _ = table
     one.sync(2)
-    assert one.store.recover(None, one.slot, 5, 1, "3 workers died running it") == 1
+    assert one.store.recover(None, one.slot, 5, Verdict(1, "3 workers died running it")) == 1
     again = Hand(one.store, one.run, one.slot, 5, 2, 8)
     answer = again.sync(2)
     assert b"F1" in answer[0]
@@ -214,7 +215,7 @@ def test_an_ended_run_gives_nothing_more(table):
     assert finished(answer)
     assert claim(answer) == ([], [])
     left = {name.decode().rpartition(":")[2] for name in one.store._keys(run_prefix(one.run) + "*")}
-    assert left <= {"meta", "fin", "keep", "err", "log", "ev"}
+    assert left <= {"meta", "fin", "keep", "err", "log", "tries", "ev"}
 
 
 def test_tiny_work_is_left_to_whoever_is_at_it_but_never_to_nobody(table):
@@ -240,7 +241,7 @@ def test_tiny_work_is_not_left_to_who_runs_a_task_that_may_be_long(table):
     one, two = all_roots(table)
     one.sync(0, mean=1000, finished=6, own=[0], surplus=[7], announced=True)
     assert claim(two.sync(1, mean=1000)) == ([], [7])
-    assert one.store.recover(None, one.slot, 78, None, "") == 1  # what it had announced goes back as well
+    assert one.store.recover(None, one.slot, 78, None) == 1  # what it had announced goes back as well
     assert claim(two.sync(1, mean=1000)) == ([], [0])
 
 
@@ -323,7 +324,7 @@ def test_a_copy_that_kills_its_workers_fails_its_task_only_if_it_is_first(twins)
     one.sync(1)
     two.sync(1)
     one.sync(0, finished=1, **copy("a"))
-    two.store.recover(None, two.slot, 5, 0, "3 workers died running it")
+    two.store.recover(None, two.slot, 5, Verdict(0, "3 workers died running it"))
     assert one.store.failures(one.run) == {}
     again = Hand(two.store, two.run, two.slot, 5, 2, 0)
     again.mark = "-"
@@ -334,7 +335,7 @@ def test_a_copy_that_killed_its_workers_first_is_the_outcome(twins):
     one, two = twins
     one.sync(1)
     two.sync(1)
-    two.store.recover(None, two.slot, 5, 0, "3 workers died running it")
+    two.store.recover(None, two.slot, 5, Verdict(0, "3 workers died running it"))
     one.sync(0, finished=1, **copy("a"))
     assert told(one)[-1] == b"second"
     assert "3 workers died" in one.store.failures(one.run)[0]["message"]

@@ -21,6 +21,7 @@ from dagnb.trace.events import (
     TaskCancelled,
     TaskFailed,
     TaskFinished,
+    TaskRetried,
     TaskReused,
     TaskSkipped,
     TaskStarted,
@@ -240,6 +241,24 @@ def test_short_records_are_finished_ones_of_their_worker():
     assert committed == WorkerCommitted(3)
     with pytest.raises(ValueError, match="short records"):
         Batch.unpack(data[:30])
+
+
+def test_a_try_that_failed_is_told_and_its_task_waits_again():
+    timeline = Timeline.of(2, [TaskStarted(0, 1, 1.0), TaskRetried(0, 1, 2.0, 1.0)])
+    assert timeline[0]._replace(start=0.0, end=0.0) == Span(0, TaskState.WAITING, 0.0, 0.0, attempt=1)
+    timeline.apply(WorkerLost(1))
+    assert timeline[0].attempt == 1, "the try was committed"
+    for event in (TaskStarted(0, 0, 3.0, 2), TaskFinished(0, 0, 4.0, 3.0, attempt=2)):
+        timeline.apply(event)
+    assert timeline[0].duration == 1.0, "the duration of a task is that of its last try"
+    again = Timeline(2)
+    again.apply_batch(Batch.unpack(timeline.batch().pack()))
+    assert again.same_as(timeline)
+    assert list(again.batch().events()) == [
+        TaskRetried(0, 1, 2.0, 1.0),
+        TaskFinished(0, 0, 4.0, 3.0, attempt=2),
+        WorkerCommitted(0),
+    ]
 
 
 def test_asides_stand_beside_the_rows():

@@ -11,7 +11,7 @@ import pytest
 import dagnb
 from dagnb.graph.graph import TaskGraph
 from dagnb.planning.words import byte_count
-from dagnb.trace.events import CopyFinished, OutputPreloaded, TaskFinished, WorkerStarted
+from dagnb.trace.events import CopyFinished, OutputPreloaded, TaskFinished, TaskRetried, WorkerStarted
 from dagnb.trace.timeline import Timeline
 from dagnb.widgets.compared import BINS, LANES, compare_message, small_gantts
 from dagnb.widgets.static import gantt_svg
@@ -116,6 +116,7 @@ def test_what_happens_beside_the_tasks_is_in_the_still_picture_and_its_legend():
     for event, words in (
         (CopyFinished(1, 2, 2.5, 1.0), "copy that came second"),
         (OutputPreloaded(0, 1, 1.5, 1.0, 8.0), "fetched ahead"),
+        (TaskRetried(2, 0, 1.5, 1.0), "failed, tried again"),
         (WorkerStarted(2, 0.5, 0.0), "worker starting"),
     ):
         assert words not in plain

@@ -25,9 +25,11 @@ from dagnb.trace.events import (
     OutputPreloaded,
     TaskFailed,
     TaskFinished,
+    TaskRetried,
     TaskStarted,
     WorkerStarted,
 )
+from dagnb.trace.records import RecordKind
 from dagnb.trace.timeline import COLUMNS, Timeline
 from dagnb.widgets import feed as feeds
 from dagnb.widgets.feed import Feed
@@ -295,8 +297,8 @@ def conversation() -> dict[str, Any]:
     def note(content: dict[str, Any], buffers: list[bytes]) -> None:
         expected = {name: [None if math.isnan(x) else x for x in getattr(timeline, name).tolist()] for name in COLUMNS}
         expected["worker"] = [NO_WORKER if w < 0 else w for w in expected["worker"]]
-        beside = [[*map(float, (a["start"], a["at"])), *map(int, (a["task"], a["worker"], a["kind"], a["attempt"]))]
-                  for a in timeline.asides]  # fmt: skip
+        beside = [[*map(float, (a["start"], a["at"])), *map(int, (a["task"], a["worker"], a["kind"])),
+                   int(a["kind"] == RecordKind.BEGUN and a["attempt"])] for a in timeline.asides]  # fmt: skip
         expected["asides"] = beside
         said.append({"content": content, "buffers": [base64.b64encode(b).decode() for b in buffers], "live": expected})
 
@@ -312,8 +314,10 @@ def conversation() -> dict[str, Any]:
     changed = happen(1, PROVISIONAL, TaskStarted(1, 1, 1.75), ended, CopyFinished(2, 0, 2.75, 1.5))
     patch = [rows(timeline, changed), asides(timeline.asides[1:])]
     note({"kind": "patch", "run": "r1", "state": "running", "seq": 8, "t": 2.5}, patch)
-    changed = np.union1d(happen(1, RETRACTION), happen(0, COMMIT, TaskFailed(1, 0, 3.5, 2.75, 2))).astype(np.int32)
-    note({"kind": "patch", "run": "r1", "state": "failed", "seq": 9, "t": 3.5}, [rows(timeline, changed)])
+    failed = happen(0, COMMIT, TaskFailed(1, 0, 3.5, 2.75, 2), TaskRetried(3, 0, 3.75, 3.5, 1))
+    changed = np.union1d(happen(1, RETRACTION), failed).astype(np.int32)
+    patch = [rows(timeline, changed), asides(timeline.asides[2:])]
+    note({"kind": "patch", "run": "r1", "state": "failed", "seq": 9, "t": 3.5}, patch)
     return {"keys": list(graph.keys), "messages": said}
 
 
