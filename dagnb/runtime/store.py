@@ -15,7 +15,8 @@ from dagnb.errors import SignatureError, StoreError
 from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 
 from .execute import lost
-from .keys import DAGNB, FUNCTION, RUNS, run_prefix
+from .functions import stored
+from .keys import DAGNB, RUNS, run_prefix
 from .outbox import KEPT
 from .scripts import script
 from .serialize import MAC, loads, seal, unseal
@@ -130,11 +131,8 @@ class Store:
         self._sent.update(package.functions)
 
     def _functions(self, functions: dict[str, bytes]) -> list[tuple[Word, ...]]:
-        return [
-            ("SET", FUNCTION + digest, seal(self.secret, f"fn:{digest}".encode(), data))
-            for digest, data in functions.items()
-            if digest not in self._sent
-        ]
+        fresh = {digest: data for digest, data in functions.items() if digest not in self._sent}
+        return [("MSET", *chain.from_iterable(stored(self.secret, fresh).items()))] if fresh else []
 
     def plan(self, run: str) -> str | None:
         """The JSON of the plan that a run was given."""
