@@ -78,7 +78,10 @@ def begin(
 
 
 def ahead(workers: int | Cluster | None, plan: Plan | None) -> None:
-    """A run will begin: background processes that are not there yet start while the graph is put together."""
+    """A run will begin: background processes that are not there yet start while the graph is put together.
+
+    Raises OptionError for what can be seen to be wrong before that.
+    """
     if engine.connected() is None:
         engine.ahead(_number(workers) if plan is None else None)
 
