@@ -70,7 +70,7 @@ def p8(_peers: Peers, rounds: int) -> None:
             with tempfile.TemporaryDirectory(prefix="db", dir="/tmp") as home:
                 script = Path(home) / "cold.py"
                 script.write_text(program)
-                env = os.environ | {"DAGNB_RUNTIME_DIR": f"{home}/r"}
+                env = os.environ | {"DAGNB_RUNTIME_DIR": f"{home}/r", "DAGNB_DATA_DIR": f"{home}/d"}
                 env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode, as Dask has
                 out = subprocess.run(
                     [sys.executable, script], capture_output=True, text=True, check=True, env=env, cwd=home

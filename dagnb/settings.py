@@ -68,6 +68,18 @@ class Settings:
 
         Raises OptionError for an unknown name or a value of the wrong type, naming where it stands.
         """
+        if arguments:
+            return cls._read(arguments)
+        seen = _surroundings()
+        if _last and _last[0] == seen:
+            found: Settings = _last[1]
+            return found
+        found = cls._read({})
+        _last[:] = [seen, found]
+        return found
+
+    @classmethod
+    def _read(cls, arguments: Mapping[str, object]) -> Settings:
         values: dict[str, Any] = {}
         sources = dict.fromkeys(NAMES, "default")
         for source, layer in _layers(arguments):
@@ -149,6 +161,19 @@ def hide_password(address: str) -> str:
         return address
     scheme, slashes, login = head.partition("://")
     return f"{scheme}{slashes}{login.partition(':')[0]}:***@{tail}"
+
+
+#: What the settings were read from last, and what they were: every run asks for them.
+_last: list[Any] = []
+
+
+def _surroundings() -> object:
+    """All that settings without arguments depend on, for the price of a few system calls."""
+    file = _project_file(Path.cwd())
+    found = file.stat() if file is not None else None
+    stamp = (str(file), found.st_mtime_ns, found.st_size) if found is not None else None
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    return stamp, dict(getattr(os.environ, "_data", os.environ)), dict(_CONFIGURED), affinity
 
 
 def _layers(arguments: Mapping[str, object]) -> Iterator[tuple[str, dict[str, object]]]:

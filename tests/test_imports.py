@@ -28,6 +28,12 @@ def test_import_dagnb_loads_nothing_heavy():
     assert not loaded_by("import dagnb") & HEAVY
 
 
+def test_recording_loads_nothing_heavy():
+    """So the background processes of a first run begin while the kernel reads numpy."""
+    code = "import dagnb, dagnb.runtime.pool; t = dagnb.task(abs)\nwith dagnb.dag() as d: x = [t(-1), t(-2)]; y = t(x)"
+    assert not loaded_by(code) & HEAVY
+
+
 def test_dir_of_dagnb_loads_nothing_heavy():
     assert not loaded_by("import dagnb; dir(dagnb)") & HEAVY
 

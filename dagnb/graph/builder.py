@@ -14,20 +14,22 @@ import threading
 from collections.abc import MutableMapping
 from contextvars import Token
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import NotRunError, PlanError, UnknownNameError, near, refusal
 
 from . import hints, moved, scope
 from .active import ACTIVE, OPEN, Recorder
-from .assemble import Assembly, assemble
 from .cells import CELLS, Execution
-from .graph import TaskGraph, TaskRef
 from .handle import Handle, HandleOwner
 from .naming import Text, places, ranked, root_of, text_of_frame
 from .ownership import owners, resolve
 from .recording import MISSING, Block, Recording
 from .task import CHANGES, Task, newest
+
+if TYPE_CHECKING:
+    from .assemble import Assembly
+    from .graph import TaskGraph, TaskRef
 
 
 class GraphBuilder:
@@ -36,8 +38,11 @@ class GraphBuilder:
     name   of the DAG; no node may have it
     owner  who knows about its runs (the session's Dag); handles ask it for results
     cells  cell → its recording: the whole state
+    recorded  whether there are functions to run
     notes  what the last cell moved, a line each
     """
+
+    recorded = True
 
     def __init__(self, name: str, owner: HandleOwner | None = None) -> None:
         self.name, self.owner = name, owner
@@ -274,6 +279,8 @@ class GraphBuilder:
 
     def locate(self, handle: Handle[Any]) -> TaskRef:
         """The value that a handle means now, in the present graph. Raises NotRunError if it is not in it any more."""
+        from .graph import TaskRef  # late, like `assemble` below: numpy comes with it
+
         rec = handle._rec
         if not rec.closed:
             raise refusal(
@@ -306,6 +313,8 @@ class GraphBuilder:
         if made is not None and state != self._looked:  # definitions may have changed since
             made = made if all(_same(newest(task), used) for task, used in made.current.items()) else None
         if made is None:
+            from .assemble import assemble
+
             made = assemble(self.name, self.cells)
         self._made, self._looked = made, state
         return made

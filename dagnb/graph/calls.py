@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from .graph import Ints, TaskRef
@@ -92,6 +91,8 @@ class CallLog:
 
 def ints(column: array[int]) -> Ints:
     """A column as an array of its own: one that is still written to must not be shared."""
+    import numpy as np  # late: a recording does without, and background processes start before it is there
+
     return np.frombuffer(column, np.int32).copy() if column else np.zeros(0, np.int32)
 
 

@@ -6,18 +6,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dagnb.errors import UnknownNameError, near, refusal
 
 from .builder import GraphBuilder
-from .graph import TaskGraph, TaskRef
 from .handle import Handle, HandleOwner
 from .options import Options
+
+if TYPE_CHECKING:
+    from .graph import TaskGraph, TaskRef
 
 
 class FixedGraph(GraphBuilder):
     """In the place of a GraphBuilder where the graph is there already. Recording into it is refused."""
+
+    recorded = False
 
     def __init__(self, graph: TaskGraph, owner: HandleOwner | None = None) -> None:
         super().__init__(graph.name, owner)
@@ -67,6 +71,8 @@ class FixedGraph(GraphBuilder):
 
     def locate(self, handle: Handle[Any]) -> TaskRef:
         """The value that a handle means."""
+        from .graph import TaskRef
+
         return TaskRef(handle._index, handle._select)
 
     def key(self, handle: Handle[Any]) -> str:

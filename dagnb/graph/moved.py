@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .cells import CELLS
-from .columns import columns_of
 from .handle import Handle
 from .naming import places
 from .ownership import Recordings, last_givers, owners
@@ -111,6 +110,8 @@ def _data(rec: Recording, old: Recording, cells: Recordings, block: Block) -> It
 
 
 def _functions(rec: Recording, old: Recording) -> Iterator[str]:
+    from .columns import columns_of  # late: it brings numpy
+
     seen: dict[Any, str] = {f.key[1]: f.key[0] for f in columns_of(old).tasks}
     for f in columns_of(rec).tasks:
         was = seen.get(f.key[1], f.key[0])

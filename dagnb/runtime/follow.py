@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import cached_property
 from threading import RLock, Thread
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,6 @@ class Follower:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.folded = Timeline(len(run.graph))
         self._lock = RLock()
         self._after = "0"
         self._batches: list[Batch] = []
@@ -37,6 +37,11 @@ class Follower:
         self._listeners: list[Listener] = []
         self._endings: list[Callable[[Run], None]] = []
         self._thread: Thread | None = None
+
+    @cached_property
+    def folded(self) -> Timeline:
+        """What was folded so far; a run that nobody looks at has none."""
+        return Timeline(len(self.run.graph))
 
     @property
     def closed(self) -> bool:

@@ -4,7 +4,8 @@ server   dagnb:ws            hash    per slot: e epoch, s number of the last syn
          dagnb:inbox:<slot>  list    "S<run>" join, "W" wake up: hints only, a lost one is healed by asking again
          dagnb:todo:<slot>   list    runs that this slot takes part in, oldest first
          dagnb:runs          hash    run → facts as JSON, live runs only
-         dagnb:fn:<hash>     string  a function, sealed
+         dagnb:fn:<hash>     string  a function, sealed, or the name of a bundle
+         dagnb:fn:@<name>    string  several functions in one compressed piece, sealed (`functions`)
 run      dag                 string  the packed graph, sealed              (gone at the end)
 …{run}:  deps, roots, place  string  topology for the scripts              (gone at the end)
          cnt                 string  i32 per task: dependencies not committed yet  (gone)

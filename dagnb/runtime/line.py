@@ -8,7 +8,6 @@ with the values in hand.
 from __future__ import annotations
 
 import select
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,18 +73,11 @@ class Line:
 
     def _accepted(self, wire: Wire, commands: int, further: int) -> None:
         """Read the answers to a transaction, and to what followed it."""
-        refused = None
-        for _ in range(commands):
-            try:
-                wire.read()
-            except hiredis.ReplyError as error:
-                refused = refused or error
+        answers = wire.reads(commands + further)  # nothing that the run needs comes from what followed
+        refused = next((answer for answer in answers[:commands] if isinstance(answer, Exception)), None)
         if refused is not None:
             msg = f"Redis refused: {refused}\n  `%dag doctor` tells more."
             raise StoreError(msg) from refused
-        for _ in range(further):
-            with suppress(hiredis.ReplyError):  # nothing that the run needs
-                wire.read()
 
     def _known(self) -> bool:
         wire = self.hub.borrow()

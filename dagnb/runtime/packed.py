@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Tasks up to which a package is remembered: a larger one takes memory, and runs for long enough.
 LARGEST = 1000
+#: Tasks up to which a plan is written in lists: writing it is a part of every run that is new.
+LISTED = 50
 
 
 @dataclass(eq=False, slots=True)
@@ -74,9 +76,10 @@ def _is_fixed(graph: TaskGraph) -> bool:
 
 
 def plan_text(plan: Plan) -> str:
-    """The JSON of a plan, written once: a plan never changes."""
+    """The JSON of a plan, that of a small one written once: a plan never changes."""
     text: str | None = plan.__dict__.get("_text")
     if text is None:
-        text = plan.to_json()
-        object.__setattr__(plan, "_text", text)
+        text = plan.to_json(packed=len(plan) > LISTED)
+        if len(plan) <= LARGEST:
+            object.__setattr__(plan, "_text", text)
     return text

@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from .pack import Package
     from .pool import LocalPool
 
-#: Tasks up to which the text of a plan travels with the submission.
-SMALL = 200
-
 #: Number of the "worker" of events that the client adds itself.
 CLIENT = 0xFFFF
 
@@ -111,13 +108,11 @@ def start(
 
 
 def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
-    """Send the run; a large plan, whose text takes a while to write, while the workers begin."""
-    store, small = run.hub.store, len(run.graph) <= SMALL
+    """Send the run and its plan in one piece."""
+    store = run.hub.store
     commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=run.cluster.elastic)
-    run.line.submit(commands, [plan_word(run.id, plan_text(run.planned))] if small else [])
+    run.line.submit(commands, [plan_word(run.id, plan_text(run.planned))])
     store.sent(package)
-    if not small:
-        store.keep_plan(run.id, run.planned.to_json())
 
 
 def prewarmed(plan: Plan) -> list[tuple[int, float]]:

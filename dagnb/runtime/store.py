@@ -15,7 +15,8 @@ from dagnb.errors import SignatureError, StoreError
 from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 
 from .execute import lost
-from .keys import DAGNB, FUNCTION, RUNS, run_prefix
+from .functions import stored
+from .keys import DAGNB, RUNS, run_prefix
 from .outbox import KEPT
 from .scripts import script
 from .serialize import MAC, loads, seal, unseal
@@ -100,19 +101,22 @@ class Store:
         facts |= {"base": package.base, "width": package.width}
         meta: list[Word] = [*chain.from_iterable(facts.items())]
         meta += ["slots", ",".join(map(str, slots)), "about", json.dumps(about)]
+        parts: dict[str, Word] = {
+            prefix + "dag": seal(self.secret, f"dag:{run}".encode(), package.body),
+            prefix + "deps": package.deps,
+            prefix + "cnt": package.counters,
+            prefix + "roots": package.roots,
+            prefix + "left": package.tasks,
+        }
+        if package.places:
+            parts[prefix + "place"] = _slots_of(package.places, slots)
         commands: list[tuple[Word, ...]] = [
             ("MULTI",),
             *self._functions(package.functions),
-            ("SET", prefix + "dag", seal(self.secret, f"dag:{run}".encode(), package.body)),
-            ("SET", prefix + "deps", package.deps),
-            ("SET", prefix + "cnt", package.counters),
-            ("SET", prefix + "roots", package.roots),
-            ("SET", prefix + "left", package.tasks),
+            ("MSET", *chain.from_iterable(parts.items())),
             ("HSET", prefix + "meta", *meta),
             ("HSET", RUNS, run, json.dumps(about | {"slots": list(slots)})),
         ]
-        if package.places:
-            commands.append(("SET", prefix + "place", _slots_of(package.places, slots)))
         for task, way in package.annotated.ways(slots).items():
             commands.append(("HSET", prefix + "way", task, way))
         named = package.named_roots
@@ -128,15 +132,8 @@ class Store:
         self._sent.update(package.functions)
 
     def _functions(self, functions: dict[str, bytes]) -> list[tuple[Word, ...]]:
-        return [
-            ("SET", FUNCTION + digest, seal(self.secret, f"fn:{digest}".encode(), data))
-            for digest, data in functions.items()
-            if digest not in self._sent
-        ]
-
-    def keep_plan(self, run: str, plan: str) -> None:
-        """Store the plan with the run, for as long as its results stay."""
-        self._call(*plan_word(run, plan))
+        fresh = {digest: data for digest, data in functions.items() if digest not in self._sent}
+        return [("MSET", *chain.from_iterable(stored(self.secret, fresh).items()))] if fresh else []
 
     def plan(self, run: str) -> str | None:
         """The JSON of the plan that a run was given."""

@@ -23,8 +23,9 @@ from .conversation import Conversation
 from .deadlines import LATE, CancelledTask, interrupter
 from .execute import install_captures
 from .frames import Porter, address
+from .functions import fetched
 from .household import Household
-from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
+from .keys import DAGNB, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import CLOCK, EARLY, NONE, TIMED, Marks
 from .places import listed
@@ -300,21 +301,22 @@ class Desk:
 
     def _functions(self, hashes: tuple[str, ...]) -> list[Any]:
         missing = [h for h in hashes if h not in self.functions]
-        if missing:
-            sealed = self.talk.wire.call("MGET", *(FUNCTION + h for h in missing))
-            for digest, data in zip(missing, sealed, strict=True):
-                self.functions[digest] = self._function(digest, data)
+        for digest, data in fetched(self.talk.wire, self.secret, missing).items():
+            self.functions[digest] = self._function(data)
         found = [self.functions[h] for h in hashes]
         for digest in missing:
             if isinstance(self.functions[digest], Broken):
                 del self.functions[digest]  # a module may be installed before the next run
         return found
 
-    def _function(self, digest: str, data: bytes | None) -> Any:
+    @staticmethod
+    def _function(data: bytes | Exception | None) -> Any:
         if data is None:
             return Broken(RuntimeError("the function was not sent: run the DAG again"))
+        if isinstance(data, Exception):
+            return Broken(data)
         try:
-            return loads(unseal(self.secret, f"fn:{digest}".encode(), data))
+            return loads(data)
         except Exception as error:  # noqa: BLE001  a module that is missing here, or raises when imported
             return Broken(error)
 

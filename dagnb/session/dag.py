@@ -181,6 +181,8 @@ class Dag:
         """
         _refuse_unbuilt(fresh=fresh, only=only, on=on, params=params, **more_params)
         acting = scale_of(mode, scale)
+        if (self._builder.recorded or acting is not None) and (plan is None or (planner is None and workers is None)):
+            lives.ahead(workers, plan)
         run = lives.begin(self, workers=workers, planner=planner, plan=plan, keep=keep, quiet=quiet, scale=acting)
         if wait:
             lives.finish(self, run)

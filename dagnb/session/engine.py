@@ -39,6 +39,8 @@ def connect() -> LocalPool:
 def ahead(workers: int | None) -> None:
     """A run is about to be planned: start what is not there meanwhile, and so many workers if that is known."""
     if _pool is None:
+        import dagnb.runtime.pool  # noqa: F401  here: two threads that import at once hold up one another
+
         Thread(target=_prepare, args=(workers,), name="dagnb-start", daemon=True).start()
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from dagnb.errors import CancelledError, DagnbError, OptionError, RunError, near
-from dagnb.trace.events import TaskState
+from dagnb.trace.records import TaskState
 
 from . import engine, past
 from .acting import acted, plan_for
@@ -56,8 +56,6 @@ def begin(
         raise RunError(f"{dag.name} was read from a document: it has no functions to run.\n  {advice}")
     if plan is not None and (planner is not None or workers is not None):
         raise OptionError("a plan already says its planner and its workers.\n  Give run() either the plan, or those.")
-    if engine.connected() is None:
-        engine.ahead(_number(workers) if plan is None else None)
     if plan is None:
         plan = make_plan(graph, workers, planner, figures=bool(OBSERVERS), thorough=planner is not None)
     elif scale is not None:
@@ -77,6 +75,15 @@ def begin(
         cancel(dag, run)
         raise cancelled(dag, run) from None
     return run
+
+
+def ahead(workers: int | Cluster | None, plan: Plan | None) -> None:
+    """A run will begin: background processes that are not there yet start while the graph is put together.
+
+    Raises OptionError for what can be seen to be wrong before that.
+    """
+    if engine.connected() is None:
+        engine.ahead(_number(workers) if plan is None else None)
 
 
 def _number(workers: int | Cluster | None) -> int | None:

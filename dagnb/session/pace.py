@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
 
@@ -36,6 +34,8 @@ def slight(graph: TaskGraph) -> bool:
     """Whether it is known, without asking anybody, that all tasks of a graph together take less than `WORK` seconds."""
     if graph.calls is None or not _paces or len(graph.calls.functions) > FUNCTIONS:
         return False
+    import numpy as np
+
     from dagnb.graph.fingerprint import codes
 
     known = [_paces.get(code) for code in codes(graph)]

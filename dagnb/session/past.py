@@ -47,6 +47,7 @@ _lock = RLock()
 _pending: deque[Run] = deque(maxlen=1000)
 _lasted: WeakKeyDictionary[TaskGraph, float] = WeakKeyDictionary()
 _taught_at: dict[tuple[str, ...], float] = {}  # by the fingerprints of the functions
+_graph_taught_at: WeakKeyDictionary[TaskGraph, float] = WeakKeyDictionary()
 _histories: dict[Path, History] = {}
 _wake = Event()
 _thread: Thread | None = None
@@ -182,13 +183,16 @@ def _lesson(run: Run) -> Taught | None:
     """What a run teaches; None for a tiny one that has just taught, and for one whose events are gone."""
     from dagnb.graph.fingerprint import codes
 
-    now, functions = time.monotonic(), tuple(codes(run.graph))
+    now = time.monotonic()
     lasted = run.client_makespan if run.client_makespan is not None else (run.ending.at if run.ending else 0.0)
+    if lasted < TINY and now - _graph_taught_at.get(run.graph, -AGAIN) < AGAIN:
+        return None  # known without a look at its functions, which would hold up a run that goes on
+    functions = tuple(codes(run.graph))
     if lasted < TINY and now - _taught_at.get(functions, -AGAIN) < AGAIN:
         return None
     for known in [known for known, at in _taught_at.items() if now - at >= AGAIN]:
         del _taught_at[known]
-    _taught_at[functions] = now
+    _taught_at[functions] = _graph_taught_at[run.graph] = now
     try:
         return _read(run, functions)
     except Exception:  # whatever is wrong with a run, it must not be with the next

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import CancelledError, NotRunError, OptionError, RunError, SkippedError, TaskError, near
-from dagnb.trace.events import TaskState
+from dagnb.trace.records import TaskState
 
 from .lives import live, where
 

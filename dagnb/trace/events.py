@@ -21,30 +21,26 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from .records import BATCH_HEAD, COMMIT, PLAIN_SIZE, PROVISIONAL, RECORD_FORMAT, RETRACTION, ZERO, RecordKind
+from .records import (
+    BATCH_HEAD,
+    COMMIT,
+    PLAIN_SIZE,
+    PROVISIONAL,
+    RECORD_FORMAT,
+    RETRACTION,
+    ZERO,
+    RecordKind,
+    TaskState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-
-
-class TaskState(IntEnum):
-    """The life of a task, in the order in which it is drawn."""
-
-    WAITING = 0  #: needs something that is not there yet
-    READY = 1  #: could run
-    RUNNING = 2  #: a worker is at it
-    DONE = 3  #: its value is there
-    FAILED = 4  #: it raised, or its workers died
-    SKIPPED = 5  #: something it needs failed
-    CANCELLED = 6  #: the run was cancelled before it
-    CACHED = 7  #: its value was reused
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,19 @@ import struct
 from enum import IntEnum
 
 
+class TaskState(IntEnum):
+    """The life of a task, in the order in which it is drawn."""
+
+    WAITING = 0  #: needs something that is not there yet
+    READY = 1  #: could run
+    RUNNING = 2  #: a worker is at it
+    DONE = 3  #: its value is there
+    FAILED = 4  #: it raised, or its workers died
+    SKIPPED = 5  #: something it needs failed
+    CANCELLED = 6  #: the run was cancelled before it
+    CACHED = 7  #: its value was reused
+
+
 class RecordKind(IntEnum):
     """The `kind` of a packed record; the numbers are part of the protocol with the browser."""
 

@@ -125,6 +125,32 @@ def test_a_plan_survives_json(plan):
     assert Plan.from_json(plan.to_json()) == plan
 
 
+@settings(max_examples=150)
+@given(plans)
+def test_a_plan_survives_packed_json(plan):
+    assert Plan.from_json(plan.to_json(packed=True)) == plan
+
+
+def test_packed_columns_that_were_cut_or_lead_nowhere_are_refused():
+    document = json.loads(Plan(GOOD).to_json(packed=True))
+    kind, data = document["order"]
+    wrong = (
+        {"order": [kind, data[:-4]]},
+        {"order": ["|O", data]},
+        {"order": [kind, data[:4]]},
+        {"worker": ["|i1", "BwcHBw=="]},
+        {"ids": None},
+    )
+    for change in wrong:
+        with pytest.raises(PlanError, match="this is not a plan"):
+            Plan.from_json(json.dumps(document | change))
+
+
+def test_a_packed_plan_refuses_numbers_that_are_not_finite():
+    with pytest.raises(PlanError, match="must be finite"):
+        Plan((Assignment(W0, 0, float("inf")),)).to_json(packed=True)
+
+
 def test_a_completed_plan_keeps_its_timeline_and_figures_in_json():
     cluster = Cluster.local(2, bandwidth=100.0, latency=0.1, startup=0.5)
     estimates = Estimates.of(np.array([1.0, 2.0, 0.0, 1.0]), np.array([50.0, 0.0, 10.0, 0.0]))
@@ -189,8 +215,8 @@ def test_a_plan_with_a_torn_timeline_is_refused():
 
 
 def test_a_plan_of_a_newer_version_is_refused_by_version():
-    newer = json.loads(Plan(GOOD).to_json()) | {"format": 2}
-    with pytest.raises(PlanError, match=r"version 2.*\n.*upgrade"):
+    newer = json.loads(Plan(GOOD).to_json()) | {"format": 3}
+    with pytest.raises(PlanError, match=r"version 3.*\n.*upgrade"):
         Plan.from_json(json.dumps(newer))
 
 

@@ -396,8 +396,9 @@ def test_a_graph_of_a_trace_cannot_run(pool):
         start(graph, free_plan(graph), pool)
 
 
-def test_the_plan_is_stored_with_the_run(pool):
-    graph = fan(5).graph()
+@pytest.mark.parametrize("tasks", [5, 300])
+def test_the_plan_is_stored_with_the_run(pool, tasks):
+    graph = fan(tasks).graph()
     plan = free_plan(graph)
     done = run(graph, pool, plan=plan)
     stored = done.hub.store.plan(done.id)

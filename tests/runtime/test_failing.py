@@ -295,7 +295,8 @@ class Tampering(Wire):
         part = {"body": "}:dag", "function": "dagnb:fn:"}.get(self.what, "never")
         changed = []
         for verb, *rest in commands:
-            if verb == "SET" and part in str(rest[0]):
-                rest[1] = rest[1][:50] + bytes([rest[1][50] ^ 4]) + rest[1][51:]
+            for i in range(0, len(rest), 2):
+                if verb == "MSET" and part in str(rest[i]) and len(rest[i + 1]) > 50:
+                    rest[i + 1] = rest[i + 1][:50] + bytes([rest[i + 1][50] ^ 4]) + rest[i + 1][51:]
             changed.append((verb, *rest))
         super().send(changed)
