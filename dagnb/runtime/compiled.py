@@ -15,7 +15,7 @@ from .serialize import loads
 from .templates import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class Compiled:
@@ -57,11 +57,11 @@ class Compiled:
         self.first_constant = [0, *accumulate(map(constants.__getitem__, self.template_of))]
         self.kept = frozenset(unpacked(kept))
         self.rank = unpacked(rank) if rank else None
-        self.by_rank: list[int] | None = None
+        self.by_rank: Sequence[int] | None = None
         if self.rank is not None:
-            self.by_rank = [0] * self.n
+            by_rank = self.by_rank = [0] * self.n
             for task, position in enumerate(self.rank):
-                self.by_rank[position] = task
+                by_rank[position] = task
         self.place = unpacked(places) if places else None
         self.annotated = Annotated.from_tables(tables)
         self.route = self._routes()
@@ -77,6 +77,12 @@ class Compiled:
     def users(self, task: int) -> list[int]:
         """Who depends on a task."""
         return self.children[self.cstarts[task] : self.cstarts[task + 1]]
+
+    def keyed(self) -> Sequence[int]:
+        """Task by rank, also by a rank less `n`: such a key comes before all others in a heap."""
+        if self.by_rank is None:
+            self.by_rank = range(self.n)
+        return self.by_rank
 
     def link(self, functions: list[Callable[..., Any]]) -> None:
         """Set the functions, in the order of `hashes`; generators and `async def` are run to their end."""
