@@ -66,8 +66,8 @@ def worth_moving(loop: Loop, given: list[int], stay: int, length: float) -> list
 def used_first(loop: Loop, task: int, length: float, longest: float) -> bool:
     """Whether what becomes ready by a large value runs before everything else that is ready here.
 
-    Its memory is free then for the value that is made next, and still in the processor's cache: to fill a megabyte takes
-    a third of the time. Only where no task is named for anybody, and where it delays the others by little.
+    Its memory is free then for the value that is made next, and still in the processor's cache: to fill a megabyte
+    takes a third of the time. Only where no task is named for anybody, and where it delays the others by little.
 
     length    ns that a short task takes
     longest   ns by which they may be delayed

@@ -314,7 +314,7 @@ def test_all_sizes_of_chunks_arrive_in_order(porter, listen):
     sizes = [0, 1, FRAME - 9, FRAME - 8, FRAME - 7, FRAME, 3 * FRAME + 1, 5, 0]
     incoming = listen("1.2.3")
     for k, size in enumerate(sizes):
-        stream.add(snapshot(bytes([k]) * size, pickled=True)[1])
+        stream.chunks.append(snapshot(bytes([k]) * size, pickled=True)[1])
     stream.end()
     assert list(incoming) == [bytes([k]) * size for k, size in enumerate(sizes)]
     assert list(incoming) == []
@@ -323,7 +323,7 @@ def test_all_sizes_of_chunks_arrive_in_order(porter, listen):
 def test_a_consumer_that_comes_late_hears_all(porter, listen):
     stream = porter.streams["a.1.1"] = Outgoing("a.1.1")
     for i in range(1000):
-        stream.add(snapshot(i, pickled=True)[1])
+        stream.chunks.append(snapshot(i, pickled=True)[1])
     incoming = listen("a.1.1")
     assert [next(incoming) for _ in range(1000)] == list(range(1000))
     stream.end(broken=True)
@@ -335,7 +335,7 @@ def test_a_consumer_that_comes_late_hears_all(porter, listen):
 @pytest.mark.parametrize("token", ["nobody.1.1", "a.1.1"])
 def test_who_does_not_know_the_secret_or_the_attempt_hears_nothing(porter, listen, token):
     stream = porter.streams["a.1.1"] = Outgoing("a.1.1")
-    stream.add(snapshot("secret", pickled=True)[1])
+    stream.chunks.append(snapshot("secret", pickled=True)[1])
     other = SECRET if token != "a.1.1" else b"o" * 32
     incoming = listen(token, other)
     with pytest.raises(StreamLost):
