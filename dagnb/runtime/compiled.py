@@ -15,7 +15,7 @@ from .serialize import loads
 from .templates import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 class Compiled:
@@ -23,6 +23,7 @@ class Compiled:
 
     starts, deps            dependencies as CSR; cstarts, children: dependents
     constants               of all tasks, in order; those of task i begin at first_constant[i]
+    large                   position among them → hash, of those that lie apart and are there only during a run
     roots                   free roots in the order in which they are handed out
     shapes                  by template: which short cut its calls take
     by_rank, rank           order among ready tasks, or None when it is the order of numbers
@@ -40,6 +41,7 @@ class Compiled:
             template_of,
             self.templates,
             self.constants,
+            self.large,
             constants,
             self.hashes,
             rank,
@@ -88,6 +90,11 @@ class Compiled:
         """Set the functions, in the order of `hashes`; generators and `async def` are run to their end."""
         self.functions = [self._called(f) for f in functions]
         self.functions += [self.functions[number] for number in self.twins]
+
+    def fill(self, arguments: Mapping[str, Any]) -> None:
+        """Set the large constants for a run, by hash; after it, with nothing, their memory is free."""
+        for at, digest in self.large.items():
+            self.constants[at] = arguments.get(digest)
 
     def _called(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """What gives the value of a task when it is called."""

@@ -6,9 +6,13 @@ local function ended(run, dagnb, id, state, knows)
   local call = redis.call
   call('RPUSH', run .. 'fin', state)
   call('HDEL', dagnb .. 'runs', id)
+  for _, hash in ipairs(call('SMEMBERS', run .. 'args')) do -- for how long what nobody needs stays: arguments.py, SPARE
+    call('SREM', dagnb .. 'uses:' .. hash, id)
+    if call('EXISTS', dagnb .. 'uses:' .. hash) == 0 then call('EXPIRE', dagnb .. 'arg:' .. hash, 600) end
+  end
   local gone = {}
   for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left',
-    'pay', 'loose', 'way', 'won', 'seat', 'lost', 'use', 'open' }) do
+    'pay', 'loose', 'way', 'won', 'seat', 'lost', 'use', 'open', 'args' }) do
     gone[#gone + 1] = run .. part
   end
   for _, list in ipairs({ 'pay', 'loose' }) do

@@ -5,6 +5,8 @@ server   dagnb:ws            hash    per slot: e epoch, s number of the last syn
          dagnb:todo:<slot>   list    runs that this slot takes part in, oldest first
          dagnb:runs          hash    run → facts as JSON, live runs only
          dagnb:fn:<hash>     string  a function, sealed
+         dagnb:arg:<hash>    string  a large argument, sealed; expires when no live run needs it
+         dagnb:uses:<hash>   set     live runs that need it
 run      dag                 string  the packed graph, sealed              (gone at the end)
 …{run}:  deps, roots, place  string  topology for the scripts              (gone at the end)
          cnt                 string  i32 per task: dependencies not committed yet  (gone)
@@ -24,6 +26,7 @@ run      dag                 string  the packed graph, sealed              (gone
          p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay before they are written  (gone)
          use                 hash    task → readers of its large value that are not committed; "at<task>" → key:chunks,
                                      empty where it lies in a file  (gone)
+         args                set     hashes of its large arguments         (gone)
          skip, left          set, string  tasks skipped; tasks not finished  (gone)
          meta                hash    state, submitted, ended, slots, base, width, stays, about
          plan                string  the plan that is obeyed, as JSON
@@ -40,6 +43,8 @@ DAGNB = "dagnb:"
 RUNS = DAGNB + "runs"
 TODO = DAGNB + "todo:"
 FUNCTION = DAGNB + "fn:"
+ARGUMENT = DAGNB + "arg:"
+USES = DAGNB + "uses:"
 
 
 def run_prefix(run: str) -> str:

@@ -113,6 +113,7 @@ def start(
 def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
     """Send the run; a large plan, whose text takes a while to write, while the workers begin."""
     store, small = run.hub.store, len(run.graph) <= SMALL
+    store.send_arguments(package)
     commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=run.cluster.elastic)
     run.line.submit(commands, [plan_word(run.id, plan_text(run.planned))] if small else [])
     store.sent(package)

@@ -14,6 +14,7 @@ import hiredis
 from dagnb.errors import SignatureError, StoreError
 from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 
+from .arguments import held, send
 from .execute import lost
 from .keys import DAGNB, FUNCTION, RUNS, run_prefix
 from .outbox import KEPT
@@ -77,6 +78,7 @@ class Store:
 
         One transaction: a worker sees all of it or nothing. Raises StoreError when Redis is full.
         """
+        self.send_arguments(package)
         self._calls(self.submission(run, package, slots, about, submitted))
         self.sent(package)
 
@@ -90,7 +92,7 @@ class Store:
         *,
         everybody: bool = False,
     ) -> list[tuple[Word, ...]]:
-        """The transaction of `submit`, to be sent on any connection; then `sent`.
+        """The transaction of `submit`, to be sent on any connection after `send_arguments`; then `sent`.
 
         everybody   call all workers, also where a single task can begin: who starts workers must hear of the run
         """
@@ -102,6 +104,7 @@ class Store:
         commands: list[tuple[Word, ...]] = [
             ("MULTI",),
             *self._functions(package.functions),
+            *held(run, prefix, package.arguments),
             ("SET", prefix + "dag", seal(self.secret, f"dag:{run}".encode(), package.body)),
             ("SET", prefix + "deps", package.deps),
             ("SET", prefix + "cnt", package.counters),
@@ -121,6 +124,10 @@ class Store:
         single = len(package.roots) == ROOT and not named and not package.queued and not everybody
         commands += [("EVAL", script("call"), 2, prefix, DAGNB, run, int(single), *slots), ("EXEC",)]
         return commands
+
+    def send_arguments(self, package: Package) -> None:
+        """Large arguments lie there before the run that needs them. Raises StoreError when Redis is full."""
+        send(self._call, self.secret, package.arguments)
 
     def sent(self, package: Package) -> None:
         """A submission was accepted: its functions need not be sent again."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dagnb.trace.records import RecordKind
 
 from .arena import Arena
+from .arguments import fetched
 from .compiled import Compiled
 from .conversation import Conversation
 from .execute import install_captures
@@ -203,6 +204,7 @@ class Desk:
         try:
             compiled = self._compiled(unseal(self.secret, f"dag:{run}".encode(), body))
             compiled.link(self._functions(compiled.hashes))
+            compiled.fill(fetched(self.talk.wire.call, self.secret, sorted({*compiled.large.values()})))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
             reason = f"{type(error).__name__}: {error}"
             self.talk.wire.call("EVAL", script("end"), 2, *self.keys(run), run, "failed", reason, now())
@@ -219,6 +221,7 @@ class Desk:
             loop.run()
         except MemoryError:
             self._exhausted(loop)
+        compiled.fill({})
         self._worked(loop.total)
         self._page[8:40] = bytes(32)
 
