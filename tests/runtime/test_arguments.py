@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from dagnb.graph.graph import TaskRef
 from dagnb.runtime.arguments import SPARE, taken_out
 from dagnb.runtime.keys import ARGUMENT, USES
 from dagnb.runtime.pack import pack
@@ -17,6 +16,9 @@ from dagnb.runtime.serialize import loads
 from dagnb.runtime.values import INLINE
 from tests.runtime.dags import Sketch, free_plan, run, total
 from tests.runtime.life import until
+
+if TYPE_CHECKING:
+    from dagnb.graph.graph import TaskRef
 
 MEGABYTE = 1 << 20
 

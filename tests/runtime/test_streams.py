@@ -97,7 +97,7 @@ def test_without_a_second_worker_the_whole_list_comes_as_an_iterator(pool):
     graph = sketch.graph()
     assert run(graph, pool, workers=1).result(taken) == "list_iterator 5"
     assert run(graph, pool, plan=planned(graph, [0, 0], {})).result(taken) == "list_iterator 5"
-    assert run(graph, pool, plan=planned(graph, [0, 1], {})).result(taken) == "Incoming 5"
+    assert run(graph, pool, plan=planned(graph, [0, 1], {})).result(taken) == "generator 5"
 
 
 def test_chunks_larger_than_a_frame_come_whole(pool):
