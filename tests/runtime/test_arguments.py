@@ -109,7 +109,7 @@ def test_a_cancelled_run_lets_go(pool):
     graph = single(slow, data, 30.0)
     (digest,) = digests_of(graph)
     begun = start(graph, free_plan(graph), pool)
-    until(lambda: "running" in {w.state for w in pool.status().workers} or any(w.task for w in pool.status().workers))
+    until(lambda: any(w.task is not None for w in pool.status().workers))
     begun.cancel()
     assert ask("EXISTS", USES + digest) == 0
     assert ask("TTL", ARGUMENT + digest) > 0
