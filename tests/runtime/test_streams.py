@@ -151,7 +151,7 @@ def test_several_consumers_of_one_producer(pool):
     graph = sketch.graph()
     done = run(graph, pool, plan=planned(graph, [0, 1, 2, 1], {}, workers=3))
     assert done.result(taken[0]) == list(range(10))
-    assert done.result(taken[1]) == "Incoming 10"
+    assert done.result(taken[1]) == "generator 10"
     assert done.result(taken[2]) == [0, 1, 2]
     nothing_left(done)
 
