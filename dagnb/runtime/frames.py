@@ -1,7 +1,7 @@
 """Streams on the wire: a producer's chunks on a unix socket, in signed frames of at most a megabyte, a few in flight.
 
     hello    what the consumer wants: the token of one attempt at one task, signed
-    frame    kind (MORE, LAST), length, HMAC over (token, number of the frame, bytes), bytes
+    frame    kind (MORE, LAST), length, signature over (token, number of the frame, bytes), bytes
     ack      one byte of the consumer for each frame that it has taken
 
 The frames cut one sequence of bytes: chunks, or pickled lists of small ones, each behind its length. A connection that

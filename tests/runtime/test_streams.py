@@ -18,6 +18,8 @@ from dagnb.planning.assignment import Annotations
 from dagnb.runtime.frames import FRAME, Incoming, Outgoing, Porter, StreamLost
 from dagnb.runtime.pieces import snapshot
 from dagnb.runtime.run import start
+from dagnb.runtime.serialize import loads
+from dagnb.runtime.streams import Streams
 from dagnb.trace.events import TaskState
 from tests.runtime.dags import Sketch, free_plan, leaf, run, total
 from tests.runtime.flows import (
@@ -318,6 +320,18 @@ def test_all_sizes_of_chunks_arrive_in_order(porter, listen):
     stream.end()
     assert list(incoming) == [bytes([k]) * size for k, size in enumerate(sizes)]
     assert list(incoming) == []
+
+
+def test_what_happens_to_the_list_later_is_not_heard():
+    stream, mixed = Outgoing("1.2.3"), Outgoing("1.2.4")
+    streams = Streams.__new__(Streams)
+    value = streams._yielded(iter(range(5)), stream)
+    value.clear()
+    assert stream.after(0) == ([0, 1, 2, 3, 4], False)
+    value = streams._yielded(iter([1, [2], 3]), mixed)
+    value.clear()
+    numbers, part = mixed.after(0)[0][::2], mixed.after(0)[0][1]
+    assert (numbers, loads(part.data)) == ([1, 3], [2])
 
 
 def test_a_consumer_that_comes_late_hears_all(porter, listen):
