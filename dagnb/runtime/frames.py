@@ -67,13 +67,14 @@ class Outgoing:
         self.token = token
         self.state = Condition()
         self.chunks: list[Any] = []  # atoms, and Encoded for all else
-        self.waiting = 0
+        self.waiting = False
         self.over = self.broken = False
         self.served = self.expected = 0  # consumers that have come; that will have come, known at the end
 
     def tell(self) -> None:
         """There is more in `chunks`: atoms, and Encoded. Only for somebody who waits: most cost no lock."""
         with self.state:
+            self.waiting = False  # until they have come round to it: they would be told for each of thousands of chunks
             self.state.notify_all()
 
     def end(self, *, broken: bool = False) -> None:
@@ -85,10 +86,10 @@ class Outgoing:
     def after(self, seen: int) -> tuple[list[Any], bool]:
         """Chunks from the `seen`-th on, and whether these are the last. Waits until there is something to tell."""
         with self.state:
-            self.waiting += 1  # before the look: what is added after it finds somebody waiting
+            self.waiting = True  # before the look: what is added after it finds somebody waiting
             while len(self.chunks) == seen and not self.over:
                 self.state.wait()
-            self.waiting -= 1
+                self.waiting = True
             over = self.over  # before the chunks are taken: none is added after the end
             return ([], False) if self.broken else (self.chunks[seen:], over)
 
