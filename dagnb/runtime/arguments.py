@@ -2,6 +2,8 @@
 
 Whoever submits a run asks for each argument by its hash, and sends what is not there. A run that lives holds what it
 needs (`uses`); what no run holds any more stays for `SPARE` seconds, for the next run of the same graph (`ended.lua`).
+One of more than `SMALL` bytes stays for less, in proportion: a notebook that tries one large table after the other
+shall not fill Redis.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
     from .wire import Word
 
-#: Seconds that an argument stays which no live run needs; the same stands in `ended.lua`.
-SPARE = 600
+#: Seconds that an argument of up to so many bytes stays which no live run needs; the same stands in `ended.lua`.
+SPARE, SMALL = 600, 1 << 24
 
 
 def taken_out(constants: list[Any]) -> tuple[dict[int, str], dict[str, bytes]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from dagnb.runtime.arguments import SPARE, taken_out
+from dagnb.runtime.arguments import SMALL, SPARE, taken_out
 from dagnb.runtime.keys import ARGUMENT, USES
 from dagnb.runtime.pack import pack
 from dagnb.runtime.run import Run, start
@@ -101,6 +101,14 @@ def test_a_live_run_holds_what_it_needs_and_the_last_one_lets_it_go(pool):
     until(lambda: ask("TTL", ARGUMENT + digest) > 0)
     for each in runs:
         each.drop()
+
+
+def test_a_very_large_one_goes_sooner(pool):
+    ask = stored(pool)
+    graph = single(at, np.full(3 * SMALL // 8, float(time.time_ns())), 0)
+    (digest,) = digests_of(graph)
+    run(graph, pool)
+    assert 0 < ask("TTL", ARGUMENT + digest) <= SPARE // 3 + 1
 
 
 def test_a_cancelled_run_lets_go(pool):

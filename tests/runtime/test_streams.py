@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -332,6 +333,27 @@ def test_what_happens_to_the_list_later_is_not_heard():
     value.clear()
     numbers, part = mixed.after(0)[0][::2], mixed.after(0)[0][1]
     assert (numbers, loads(part.data)) == ([1, 3], [2])
+
+
+def test_who_waits_is_told_once_for_many_chunks():
+    """A listener takes milliseconds to come round to it, and a generator goes on meanwhile."""
+    stream, told, heard = Outgoing("1.2.3"), [], []
+    tell = stream.tell
+    stream.tell = lambda: (told.append(1), tell())
+
+    def listen() -> None:
+        over = False
+        while not over:
+            chunks, over = stream.after(sum(heard))
+            heard.append(len(chunks))
+
+    thread = Thread(target=listen)
+    thread.start()
+    Streams.__new__(Streams)._yielded(iter(range(100_000)), stream)
+    stream.end()
+    thread.join(20)
+    assert sum(heard) == 100_000
+    assert len(told) <= 2 * len(heard) + 2
 
 
 def test_a_consumer_that_comes_late_hears_all(porter, listen):
