@@ -6,7 +6,8 @@ P6   200 arrays of 1 MB, each made once and used twice, and a sum over all uses
 P6b  100 arrays of 1 MB, each placed on one of two workers; 100 tasks, placed alike, that each read four of them: half
      of what is read comes from the other worker. Cold: the first run of fresh processes; warm: the runs after it
 
-Both sides have two workers of one thread, and both are told the same placement in P6b (Dask: `workers=`).
+Both sides have two workers of one thread, and both are told the same placement in P6b (Dask: `workers=`). Beside P6
+stands what a bare loop takes: two processes that each call half of the functions, with their inputs at hand.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 import warnings
 
 import numpy as np
+import peers as others
 import shapes
 
 #: Numbers of eight bytes in an array of a megabyte.
@@ -146,8 +148,8 @@ def spread(times: list[float]) -> str:
     return f"{statistics.median(times) * 1e3:8.1f} ms ({min(times) * 1e3:.1f}–{max(times) * 1e3:.1f})"
 
 
-def rounds_of(name: str, peers, make, rounds: int, *, placed: bool = False) -> None:
-    ours, theirs = [], []
+def rounds_of(name: str, peers, make, rounds: int, *, placed: bool = False, bare=None) -> None:
+    ours, theirs, limit = [], [], []
     for _ in range(rounds):
         recorder = make()
         want, where = recorder.value(), seats(recorder) if placed else None
@@ -155,8 +157,11 @@ def rounds_of(name: str, peers, make, rounds: int, *, placed: bool = False) -> N
             seconds, value = peer.run(recorder, where)
             assert value == want, (name, value, want)
             times.append(seconds)
+        if bare is not None:
+            limit.append(bare.run(recorder)[0])
     ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
-    print(f"{name:32} dagnb {spread(ours):30} dask {spread(theirs):34} {ratio:7.1f}×", flush=True)
+    beside = f"   bare loop {spread(limit).strip()}" if limit else ""
+    print(f"{name:32} dagnb {spread(ours):30} dask {spread(theirs):34} {ratio:7.1f}×{beside}", flush=True)
 
 
 def main() -> None:
@@ -166,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     home = tempfile.mkdtemp(prefix="db", dir="/tmp")
     os.environ["DAGNB_RUNTIME_DIR"], os.environ["DAGNB_DATA_DIR"] = f"{home}/r", f"{home}/d"
-    peers = Dagnb(), Dask()
+    peers: tuple = Dagnb(), Dask()
     try:
         for peer in peers:
             peer.run(shapes.fan(50))
@@ -174,7 +179,9 @@ def main() -> None:
             rounds_of("P6b shuffle of 1 MB, cold", peers, shuffle, 1, placed=True)
             rounds_of("P6b shuffle of 1 MB, warm", peers, shuffle, options.rounds, placed=True)
         if "P6" in options.figures:
-            rounds_of("P6 200 × 1 MB, each used twice", peers, used_twice, options.rounds)
+            bare = others.Apart(others.serve_loop)
+            peers += (bare,)
+            rounds_of("P6 200 × 1 MB, each used twice", peers[:2], used_twice, options.rounds, bare=bare)
     finally:
         for peer in peers:
             peer.close()

@@ -63,6 +63,22 @@ def worth_moving(loop: Loop, given: list[int], stay: int, length: float) -> list
     return found
 
 
+def used_first(loop: Loop, task: int, length: float, longest: float) -> bool:
+    """Whether what becomes ready by a large value runs before everything else that is ready here.
+
+    Its memory is free then for the value that is made next, and still in the processor's cache: to fill a megabyte
+    takes a third of the time. Only where no task is named for anybody, and where it delays the others by little.
+
+    length    ns that a short task takes
+    longest   ns by which they may be delayed
+    """
+    graph = loop.graph
+    if graph.route is not None or not _held(loop, task):
+        return False
+    users = graph.users(task)
+    return len(users) * length <= longest and all(loop.pace[graph.function_of[c]] <= 0 for c in users)
+
+
 def awaits_readers(loop: Loop, length: float, longest: float) -> bool:
     """Whether a large value that nobody else needs is about to be used up here: then it had better not leave.
 

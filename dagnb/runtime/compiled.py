@@ -17,7 +17,7 @@ from .serialize import loads
 from .templates import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 class Compiled:
@@ -25,6 +25,7 @@ class Compiled:
 
     starts, deps            dependencies as CSR; cstarts, children: dependents
     constants               of all tasks, in order; those of task i begin at first_constant[i]
+    large                   position among them → hash, of those that lie apart and are there only during a run
     roots                   free roots in the order in which they are handed out
     shapes                  by template: which short cut its calls take
     by_rank, rank           order among ready tasks, or None when it is the order of numbers
@@ -43,6 +44,7 @@ class Compiled:
             template_of,
             self.templates,
             self.constants,
+            self.large,
             constants,
             self.hashes,
             rank,
@@ -60,11 +62,11 @@ class Compiled:
         self.first_constant = [0, *accumulate(map(constants.__getitem__, self.template_of))]
         self.kept = frozenset(unpacked(kept))
         self.rank = unpacked(rank) if rank else None
-        self.by_rank: list[int] | None = None
+        self.by_rank: Sequence[int] | None = None
         if self.rank is not None:
-            self.by_rank = [0] * self.n
+            by_rank = self.by_rank = [0] * self.n
             for task, position in enumerate(self.rank):
-                self.by_rank[position] = task
+                by_rank[position] = task
         self.place = unpacked(places) if places else None
         self.annotated = Annotated.from_tables(tables)
         self.route = self._routes()
@@ -82,6 +84,12 @@ class Compiled:
         """Who depends on a task."""
         return self.children[self.cstarts[task] : self.cstarts[task + 1]]
 
+    def keyed(self) -> Sequence[int]:
+        """Task by rank, also by a rank less `n`: such a key comes before all others in a heap."""
+        if self.by_rank is None:
+            self.by_rank = range(self.n)
+        return self.by_rank
+
     def link(self, functions: list[Callable[..., Any]], clock: memoryview) -> None:
         """Set the functions, in the order of `hashes`; generators and `async def` are run to their end.
 
@@ -93,6 +101,11 @@ class Compiled:
             if care.timeout is not None:
                 self.functions[number] = timed(self.functions[number], care.timeout, clock)
         self.functions += [self.functions[number] for number in self.twins]
+
+    def fill(self, arguments: Mapping[str, Any]) -> None:
+        """Set the large constants for a run, by hash; after it, with nothing, their memory is free."""
+        for at, digest in self.large.items():
+            self.constants[at] = arguments.get(digest)
 
     def _called(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """What gives the value of a task when it is called."""

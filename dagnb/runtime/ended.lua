@@ -6,9 +6,16 @@ local function ended(run, dagnb, id, state, knows)
   local call = redis.call
   call('RPUSH', run .. 'fin', state)
   call('HDEL', dagnb .. 'runs', id)
+  for _, hash in ipairs(call('SMEMBERS', run .. 'args')) do -- how long what nobody needs stays: arguments.py
+    local key, uses = dagnb .. 'arg:' .. hash, dagnb .. 'uses:' .. hash
+    call('SREM', uses, id)
+    if call('EXISTS', uses) == 0 then
+      call('EXPIRE', key, math.ceil(600 * math.min(1, 2^24 / math.max(1, call('STRLEN', key)))))
+    end
+  end
   local gone = {}
   for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left',
-    'pay', 'loose', 'way', 'won', 'seat', 'lost', 'use', 'open', 'later' }) do
+    'pay', 'loose', 'way', 'won', 'seat', 'lost', 'use', 'open', 'later', 'args' }) do
     gone[#gone + 1] = run .. part
   end
   for _, list in ipairs({ 'pay', 'loose' }) do

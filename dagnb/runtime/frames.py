@@ -1,7 +1,7 @@
 """Streams on the wire: a producer's chunks on a unix socket, in signed frames of at most a megabyte, a few in flight.
 
     hello    what the consumer wants: the token of one attempt at one task, signed
-    frame    kind (MORE, LAST), length, HMAC over (token, number of the frame, bytes), bytes
+    frame    kind (MORE, LAST), length, signature over (token, number of the frame, bytes), bytes
     ack      one byte of the consumer for each frame that it has taken
 
 The frames cut one sequence of bytes: chunks, or pickled lists of small ones, each behind its length. A connection that
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import SignatureError
 
-from .serialize import MAC, loads, seal, unseal
+from .serialize import MAC, loads, seal, signature, unseal
 from .values import SMALL, Encoded
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ GROUP = 1000
 #: Seconds that a new connection may take to say what it wants.
 GREETING = 5.0
 MORE, LAST = 0, 1
+#: The first byte of a part: a list of small atoms follows, or one chunk.
+_GROUPED, _ALONE = b"A", b"P"
 HEAD = struct.Struct("<BI")
 LENGTH = struct.Struct("<Q")
 
@@ -65,16 +67,15 @@ class Outgoing:
         self.token = token
         self.state = Condition()
         self.chunks: list[Any] = []  # atoms, and Encoded for all else
-        self.waiting = 0
+        self.waiting = False
         self.over = self.broken = False
         self.served = self.expected = 0  # consumers that have come; that will have come, known at the end
 
-    def add(self, chunk: Any) -> None:
-        """One chunk more: an atom, or Encoded. Most are added while nobody waits, and cost no lock."""
-        self.chunks.append(chunk)
-        if self.waiting:
-            with self.state:
-                self.state.notify_all()
+    def tell(self) -> None:
+        """There is more in `chunks`: atoms, and Encoded. Only for somebody who waits: most cost no lock."""
+        with self.state:
+            self.waiting = False  # until they have come round to it: they would be told for each of thousands of chunks
+            self.state.notify_all()
 
     def end(self, *, broken: bool = False) -> None:
         """There will be no more; `broken`: and what there was is not the whole."""
@@ -85,10 +86,10 @@ class Outgoing:
     def after(self, seen: int) -> tuple[list[Any], bool]:
         """Chunks from the `seen`-th on, and whether these are the last. Waits until there is something to tell."""
         with self.state:
-            self.waiting += 1  # before the look: what is added after it finds somebody waiting
+            self.waiting = True  # before the look: what is added after it finds somebody waiting
             while len(self.chunks) == seen and not self.over:
                 self.state.wait()
-            self.waiting -= 1
+                self.waiting = True
             over = self.over  # before the chunks are taken: none is added after the end
             return ([], False) if self.broken else (self.chunks[seen:], over)
 
@@ -149,34 +150,34 @@ class _Sender:
         while self.unacknowledged:  # the consumer shall not meet the end before it has read what came before
             self._acknowledged()
 
-    def _chunks(self, chunks: Iterable[bytes], *, last: bool) -> int:
+    def _chunks(self, chunks: Iterable[tuple[bytes, bytes | memoryview]], *, last: bool) -> int:
         """Packed chunks in as few frames as they fill; their size."""
-        gathered = bytearray()
+        gathered = bytearray(1)  # the kind comes first
         size = 0
-        for chunk in chunks:
+        for form, chunk in chunks:
             size += len(chunk)
-            gathered += LENGTH.pack(len(chunk))
-            at = 0
-            while len(chunk) - at > FRAME - len(gathered):
-                part = FRAME - len(gathered)
-                gathered += memoryview(chunk)[at : at + part]
-                at += part
-                self._frame(MORE, bytes(gathered))
-                gathered.clear()
-            gathered += memoryview(chunk)[at:]
-            if FRAME - len(gathered) < LENGTH.size:
-                self._frame(MORE, bytes(gathered))
-                gathered.clear()
-        if gathered or last:
-            self._frame(LAST if last else MORE, bytes(gathered))
+            gathered += LENGTH.pack(len(form) + len(chunk)) + form
+            rest = memoryview(chunk)
+            while len(rest) > (room := FRAME - len(gathered)):
+                gathered += rest[:room]
+                rest = rest[room:]
+                self._frame(MORE, gathered)
+                gathered = bytearray(1)
+            gathered += rest
+            if FRAME - len(gathered) < LENGTH.size + 1:
+                self._frame(MORE, gathered)
+                gathered = bytearray(1)
+        if len(gathered) > 1 or last:
+            self._frame(LAST if last else MORE, gathered)
         return size
 
-    def _frame(self, kind: int, data: bytes) -> None:
+    def _frame(self, kind: int, data: bytearray) -> None:
         while self.unacknowledged >= CREDIT:
             self._acknowledged()
-        sealed = seal(self.secret, _purpose(self.token, self.number), bytes([kind]) + data)
-        self.line.sendall(HEAD.pack(kind, len(sealed)))
-        self.line.sendall(sealed)
+        data[0] = kind
+        mac = signature(self.secret, _purpose(self.token, self.number), data)
+        self.line.sendall(HEAD.pack(kind, len(mac) + len(data)) + mac)
+        self.line.sendall(data)
         self.number += 1
         self.unacknowledged += 1
 
@@ -202,7 +203,7 @@ class Incoming:
         self.over = self.lost = False
         self.data = bytearray()
         self.at = 0
-        self.chunks: list[Any] = []  # unpacked, the next one last
+        self.rest = self._all()
         self.line = socket.socket(socket.AF_UNIX)
         try:
             self.line.connect(path)
@@ -213,39 +214,37 @@ class Incoming:
             raise
 
     def __iter__(self) -> Iterator[Any]:
-        return self
+        """The one iterator over it; a generator, because that hands out a list of numbers without a call for each."""
+        return self.rest
 
     def __next__(self) -> Any:
         """The next chunk. Raises StreamLost when the producer has gone."""
-        if not self.chunks:
-            self._refill()
-        chunk = self.chunks.pop()
-        return loads(chunk.data) if type(chunk) is Encoded else chunk
+        return next(self.rest)
 
-    def _refill(self) -> None:
-        """Wait for the next chunks. Raises StopIteration where there are none."""
-        began = 0
-        while (packed := self._chunk()) is None:
-            if self.over:
-                raise StopIteration
-            began = began or now()
-            self._receive()
-        if began:
-            self.waited += now() - began
-        atoms = packed[:1] == b"A"
-        self.chunks = loads(packed[1:])[::-1] if atoms else [Encoded(packed[1:])]
+    def _all(self) -> Iterator[Any]:
+        while True:
+            began = 0
+            while (chunks := self._unpacked()) is None:
+                if self.over:
+                    return
+                began = began or now()
+                self._receive()
+            if began:
+                self.waited += now() - began
+            yield from chunks
 
-    def _chunk(self) -> bytes | None:
-        """The next whole part of what has been received."""
+    def _unpacked(self) -> list[Any] | None:
+        """The chunks of the next whole part of what has been received."""
         begin = self.at + LENGTH.size
         if len(self.data) < begin:
             return None
         end = begin + int(LENGTH.unpack_from(self.data, self.at)[0])
         if len(self.data) < end:
             return None
-        chunk = bytes(memoryview(self.data)[begin:end])
         self.at = end
-        return chunk
+        with memoryview(self.data) as data, data[begin + 1 : end] as part:
+            found = loads(part)
+        return found if self.data[begin] == _GROUPED[0] else [found]
 
     def _receive(self) -> None:
         """One frame more."""
@@ -274,23 +273,23 @@ class Incoming:
         self.line.close()
 
 
-def _packed(chunks: list[Any]) -> Iterator[bytes]:
-    """Small atoms together, each other chunk by itself."""
+def _packed(chunks: list[Any]) -> Iterator[tuple[bytes, bytes | memoryview]]:
+    """Form and bytes: of small atoms together, of each other chunk by itself."""
     group: list[Any] = []
     for chunk in chunks:
         kind = type(chunk)
         alone = kind is Encoded or ((kind is str or kind is bytes) and len(chunk) > SMALL)
         if group and (alone or len(group) == GROUP):
-            yield b"A" + pickle.dumps(group, 5)
+            yield _GROUPED, pickle.dumps(group, 5)
             group = []
         if kind is Encoded:
-            yield b"P" + chunk.data
+            yield _ALONE, chunk.data
         elif alone:
-            yield b"P" + pickle.dumps(chunk, 5)
+            yield _ALONE, pickle.dumps(chunk, 5)
         else:
             group.append(chunk)
     if group:
-        yield b"A" + pickle.dumps(group, 5)
+        yield _GROUPED, pickle.dumps(group, 5)
 
 
 def _exactly(line: socket.socket, size: int) -> memoryview:

@@ -6,6 +6,8 @@ server   dagnb:ws            hash    per slot: e epoch, s number of the last syn
          dagnb:runs          hash    run → facts as JSON, live runs only
          dagnb:fn:<hash>     string  a function, sealed, or the name of a bundle
          dagnb:fn:@<name>    string  several functions in one compressed piece, sealed (`functions`)
+         dagnb:arg:<hash>    string  a large argument, sealed; expires when no live run needs it
+         dagnb:uses:<hash>   set     live runs that need it
 run      dag                 string  the packed graph, sealed              (gone at the end)
 …{run}:  deps, roots, place  string  topology for the scripts              (gone at the end)
          cnt                 string  i32 per task: dependencies not committed yet  (gone)
@@ -26,6 +28,7 @@ run      dag                 string  the packed graph, sealed              (gone
          use                 hash    task → readers of its large value that are not committed; "at<task>" → key:chunks,
                                      empty where it lies in a file  (gone)
          later               zset    task that waits for its next try → when it is due, ns  (gone)
+         args                set     hashes of its large arguments         (gone)
          skip, left          set, string  tasks skipped; tasks not finished  (gone)
          meta                hash    state, submitted, ended, slots, base, width, stays, about
          plan                string  the plan that is obeyed, as JSON
@@ -43,6 +46,8 @@ DAGNB = "dagnb:"
 RUNS = DAGNB + "runs"
 TODO = DAGNB + "todo:"
 FUNCTION = DAGNB + "fn:"
+ARGUMENT = DAGNB + "arg:"
+USES = DAGNB + "uses:"
 
 
 def run_prefix(run: str) -> str:

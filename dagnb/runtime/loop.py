@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagnb.trace.records import RecordKind
 
+from .clustering import used_first
 from .copies import Copies
 from .failing import bury, failed, late
 from .groups import Groups
@@ -68,7 +69,7 @@ class Loop:
             self._routed(compiled.route, position)
         self.here = bytearray(n)  # ready in this worker
         self.heavy: dict[int, int] = {}  # values that are not atoms → consumers here that have not run
-        self.ready: list[int] = []  # heap of ranks
+        self.ready: list[int] = []  # heap of ranks; less `n`, and so before all others, for those of `used_first`
         self.pace = desk.pace(compiled.hashes, UNKNOWN) + [VERY_SLOW] * len(compiled.twins)
         self.total, self.ran = 1, 0  # ns at work, tasks: their mean steers the grain
         self.guess = desk.guess(compiled.hashes)  # mean duration expected before anything ran, ns; 0 unknown
@@ -239,14 +240,17 @@ class Loop:
             done.append(task)
             if task in kept:
                 outbox.keep(task, value)
+            ahead = 0
             if heavy:
                 self.release(deps[low:high])
+                if task in heavy and used_first(self, task, total / (ran or 1), GRAIN):
+                    ahead, by_rank = graph.n, graph.keyed()
             for child in children[cstarts[task] : cstarts[task + 1]]:
                 count = have[child] = have[child] + 1
                 if count == need[child]:
                     dirty.discard(child)
                     here[child] = 1
-                    heappush(ready, rank[child] if rank else child)
+                    heappush(ready, (rank[child] if rank else child) - ahead)
                 else:
                     dirty.add(child)
             ran += 1

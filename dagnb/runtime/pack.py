@@ -23,6 +23,7 @@ from dagnb.graph.graph import TaskRef
 from dagnb.graph.iterators import unwrapped
 
 from .annotated import NOBODY, Annotated
+from .arguments import taken_out
 from .columns import pack_needs, packed
 from .serialize import ATOMS, dumps
 from .templates import CONST, FROZEN, Template
@@ -53,6 +54,7 @@ class Package:
     places       i16 per task: position of the named worker, -1 for none; empty when no task has one
     annotated    what else the plan asks
     queued       roots for the common queue, in their order: those about which the script must ask
+    arguments    hash → pickled constant, of those too large to travel in each package
     """
 
     body: bytes
@@ -67,6 +69,7 @@ class Package:
     tasks: int
     annotated: Annotated
     queued: list[int]
+    arguments: dict[str, bytes]
 
 
 def pack(
@@ -84,6 +87,7 @@ def pack(
         msg = f"{graph.name} was read from a trace: it has no functions to run."
         raise PickleError(msg)
     templates, template_of, constants, counts = _templates(graph)
+    large, arguments = taken_out(constants)
     functions = pickled_functions(graph)
     rank, places = _order(graph, plan)
     annotated = Annotated.of(plan, graph)
@@ -101,6 +105,7 @@ def pack(
             packed(template_of),
             templates,
             constants,
+            large,
             counts,
             tuple(functions),
             b"" if rank is None else packed(rank),
@@ -127,6 +132,7 @@ def pack(
         len(graph),
         annotated,
         queued,
+        arguments,
     )
 
 

@@ -45,7 +45,7 @@ def listing(function: Callable[..., Any], run: Producer) -> Callable[..., Any]:
 
 def whole(chunks: Iterable[Any]) -> list[Any]:
     """The list of what is yielded, each as it was then: a generator may go on with the same object."""
-    return [snapshot(chunk, pickled=False)[0] for chunk in chunks]
+    return [chunk if type(chunk) in ATOMS else snapshot(chunk, pickled=False)[0] for chunk in chunks]
 
 
 async def gathered(chunks: Any) -> list[Any]:

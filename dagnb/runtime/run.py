@@ -110,6 +110,7 @@ def start(
 def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
     """Send the run and its plan in one piece."""
     store = run.hub.store
+    store.send_arguments(package)
     commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=run.cluster.elastic)
     run.line.submit(commands, [plan_word(run.id, plan_text(run.planned))])
     store.sent(package)

@@ -14,6 +14,7 @@ import hiredis
 from dagnb.errors import SignatureError, StoreError
 from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 
+from .arguments import held, send
 from .execute import lost
 from .functions import stored
 from .keys import DAGNB, RUNS, run_prefix
@@ -79,6 +80,7 @@ class Store:
 
         One transaction: a worker sees all of it or nothing. Raises StoreError when Redis is full.
         """
+        self.send_arguments(package)
         self._calls(self.submission(run, package, slots, about, submitted))
         self.sent(package)
 
@@ -92,7 +94,7 @@ class Store:
         *,
         everybody: bool = False,
     ) -> list[tuple[Word, ...]]:
-        """The transaction of `submit`, to be sent on any connection; then `sent`.
+        """The transaction of `submit`, to be sent on any connection after `send_arguments`; then `sent`.
 
         everybody   call all workers, also where a single task can begin: who starts workers must hear of the run
         """
@@ -113,6 +115,7 @@ class Store:
         commands: list[tuple[Word, ...]] = [
             ("MULTI",),
             *self._functions(package.functions),
+            *held(run, prefix, package.arguments),
             ("MSET", *chain.from_iterable(parts.items())),
             ("HSET", prefix + "meta", *meta),
             ("HSET", RUNS, run, json.dumps(about | {"slots": list(slots)})),
@@ -126,6 +129,10 @@ class Store:
         single = len(package.roots) == ROOT and not named and not package.queued and not everybody
         commands += [("EVAL", script("call"), 2, prefix, DAGNB, run, int(single), *slots), ("EXEC",)]
         return commands
+
+    def send_arguments(self, package: Package) -> None:
+        """Large arguments lie there before the run that needs them. Raises StoreError when Redis is full."""
+        send(self._call, self.secret, package.arguments)
 
     def sent(self, package: Package) -> None:
         """A submission was accepted: its functions need not be sent again."""

@@ -34,11 +34,11 @@ from .failing import failed
 from .frames import Incoming, Outgoing, StreamLost, address
 from .keys import DAGNB, run_prefix
 from .outbox import ELSEWHERE
-from .pieces import snapshot
+from .pieces import snapshot, whole
 from .remake import stored
 from .scripts import script
 from .serialize import ATOMS, dumps
-from .values import Encoded, Gone, copy_of, land
+from .values import INLINE, Encoded, Gone, copy_of, land, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,19 +91,39 @@ class Streams:
         """Run a generator; whoever may begin early hears each chunk."""
         task = self.loop.desk.mark[0]
         stream = self._offer(task)
-        value: list[Any] = []
+        if stream is None:
+            return whole(chunks)
         try:
-            for chunk in chunks:
-                kept, pickled = snapshot(chunk, pickled=stream is not None)
-                value.append(kept)
-                if stream is not None:
-                    stream.add(pickled)
+            value = self._yielded(chunks, stream)
         except BaseException:
-            if stream is not None:
-                self._close(task, stream, broken=True)
+            self._close(task, stream, broken=True)
             raise
-        if stream is not None:
-            self._close(task, stream, broken=False)
+        self._close(task, stream, broken=False)
+        return value
+
+    def _yielded(self, chunks: Iterable[Any], stream: Outgoing) -> list[Any]:
+        """What is yielded, told to the stream as it comes.
+
+        As long as all are atoms, what stays and what travels is one list: a hundred thousand numbers cost 10 ms.
+        """
+        value = stream.chunks
+        for chunk in chunks:
+            if type(chunk) in ATOMS:
+                value.append(chunk)
+                if stream.chunks is not value:
+                    stream.chunks.append(chunk)
+            else:
+                kept, pickled = snapshot(chunk, pickled=True)
+                if size_of(kept) > INLINE and self.loop.desk.holds is False:
+                    self.loop.desk.hold()
+                if stream.chunks is value:
+                    stream.chunks = value.copy()
+                value.append(kept)
+                stream.chunks.append(pickled)
+            if stream.waiting:
+                stream.tell()
+        if stream.chunks is value:
+            stream.chunks = value.copy()  # the task that gets the list may do anything with it
         return value
 
     def _offer(self, task: int) -> Outgoing | None:

@@ -103,7 +103,7 @@ def land(value: Any) -> Any:
     """
     kind = type(value)
     if kind not in ATOMS and kind.__module__.partition(".")[0] not in _TRUSTED:
-        dumps(value)
+        dumps(value, Beside(INLINE))  # which copies no large buffer
     return value
 
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dagnb.trace.records import RecordKind
 
 from .arena import Arena
+from .arguments import fetched as arguments_of
 from .compiled import Compiled
 from .conversation import Conversation
 from .deadlines import LATE, CancelledTask, interrupter
 from .execute import install_captures
 from .frames import Porter, address
-from .functions import fetched
+from .functions import fetched as functions_of
 from .household import Household
 from .keys import DAGNB, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
@@ -231,6 +232,7 @@ class Desk:
         try:
             compiled = self._compiled(unseal(self.secret, f"dag:{run}".encode(), body))
             compiled.link(self._functions(compiled.hashes), self.clock)
+            compiled.fill(arguments_of(self.talk.wire.call, self.secret, sorted({*compiled.large.values()})))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
             reason = f"{type(error).__name__}: {error}"
             self.talk.wire.call("EVAL", script("end"), 2, *self.keys(run), run, "failed", reason, now())
@@ -252,6 +254,7 @@ class Desk:
         if self._interrupt:
             self._interrupt = False
             kill_strays(arrived)
+        compiled.fill({})
         self._worked(loop.total)
         self._page[8:40], self._page[TIMED] = bytes(32), 0
 
@@ -301,7 +304,7 @@ class Desk:
 
     def _functions(self, hashes: tuple[str, ...]) -> list[Any]:
         missing = [h for h in hashes if h not in self.functions]
-        for digest, data in fetched(self.talk.wire, self.secret, missing).items():
+        for digest, data in functions_of(self.talk.wire, self.secret, missing).items():
             self.functions[digest] = self._function(data)
         found = [self.functions[h] for h in hashes]
         for digest in missing:

@@ -68,3 +68,53 @@ def test_a_reader_that_is_named_elsewhere_gets_the_value_at_once(pool):
         done = run(graph, pool, plan=plan)
         assert done.result(last) == 3.0
         assert done.timeline.worker.tolist() == [0, 0, 1, 0, 0]
+
+
+def rows(done: Any) -> list[list[int]]:
+    """The tasks of each worker in the order in which they began."""
+    begun = np.argsort(done.timeline.start)
+    return [[int(i) for i in begun if done.timeline.worker[i] == w] for w in (0, 1)]
+
+
+def pairs(count: int) -> tuple[Any, Any]:
+    """Values of a megabyte, each read twice; task numbers: all that are made, then their readers in pairs."""
+    sketch = Sketch()
+    made = [sketch(large, 1 << 17) for _ in range(count)]
+    last = sketch(total, [sketch(head, a, i) for a in made for i in (0, 1)])
+    return sketch.graph(), last
+
+
+def at_once(row: list[int], count: int) -> int:
+    """How many large values this worker held at most, of those that it made and read itself."""
+    held, most, left = set(), 0, {i: sum(count + 2 * i + k in row for k in (0, 1)) for i in range(count)}
+    for task in row:
+        if task < count and left[task] == 2:
+            held.add(task)
+        elif count <= task < 3 * count:
+            made = (task - count) // 2
+            left[made] -= 1
+            if not left[made]:
+                held.discard(made)
+        most = max(most, len(held))
+    return most
+
+
+def test_large_values_are_used_up_before_more_are_made(pool):
+    count = 40
+    graph, last = pairs(count)
+    found = []
+    for _ in range(6):  # at first nobody knows how long they take, and one hiccup makes a function slow for a while
+        done = run(graph, pool, plan=planned(graph, [-1] * len(graph), {}))
+        assert done.result(last) == 2.0 * count
+        nothing_left(done)
+        found.append(max(at_once(row, count) for row in rows(done)))
+    assert min(found) == 1, found
+
+
+def test_the_order_of_a_plan_that_names_workers_is_obeyed(pool):
+    count = 10
+    graph, last = pairs(count)
+    for _ in range(3):
+        done = run(graph, pool, plan=planned(graph, [0] * len(graph), {}))
+        assert done.result(last) == 2.0 * count
+    assert rows(done)[0] == list(range(len(graph)))

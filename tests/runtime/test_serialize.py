@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagnb.errors import PickleError, SignatureError
-from dagnb.runtime.serialize import culprit, dumps, loads, seal, unseal
+from dagnb.runtime.serialize import BULK, MAC, culprit, dumps, loads, seal, unseal
 
 SECRET = b"s" * 32
 
@@ -47,6 +47,21 @@ def test_large_and_small_payloads_are_signed_alike():
     for size in (10, (1 << 16) - 1, 1 << 16, 1 << 20):
         data = bytes(size)
         assert len(unseal(SECRET, b"p", seal(SECRET, b"p", data))) == size
+
+
+@pytest.mark.parametrize("size", [BULK - 1, BULK, 3 * BULK])
+def test_large_payloads_of_another_purpose_or_secret_or_content_are_refused(size):
+    sealed = seal(SECRET, b"val:1", b"d" * size)
+    for at in (0, MAC - 1, MAC, size // 2, len(sealed) - 1):
+        changed = bytearray(sealed)
+        changed[at] ^= 1
+        with pytest.raises(SignatureError):
+            unseal(SECRET, b"val:1", changed)
+    for secret, purpose in ((SECRET, b"val:2"), (SECRET, b"val:1d"), (b"t" * 32, b"val:1")):
+        with pytest.raises(SignatureError):
+            unseal(secret, purpose, sealed)
+    with pytest.raises(SignatureError):
+        unseal(SECRET, b"val:1", sealed[:-1])
 
 
 def test_what_is_defined_in_a_notebook_travels_by_value():

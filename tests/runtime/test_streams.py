@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from dagnb.planning.assignment import Annotations
 from dagnb.runtime.frames import FRAME, Incoming, Outgoing, Porter, StreamLost
 from dagnb.runtime.pieces import snapshot
 from dagnb.runtime.run import start
+from dagnb.runtime.serialize import loads
+from dagnb.runtime.streams import Streams
 from dagnb.trace.events import TaskState
 from tests.runtime.dags import Sketch, free_plan, leaf, run, total
 from tests.runtime.flows import (
@@ -97,7 +100,7 @@ def test_without_a_second_worker_the_whole_list_comes_as_an_iterator(pool):
     graph = sketch.graph()
     assert run(graph, pool, workers=1).result(taken) == "list_iterator 5"
     assert run(graph, pool, plan=planned(graph, [0, 0], {})).result(taken) == "list_iterator 5"
-    assert run(graph, pool, plan=planned(graph, [0, 1], {})).result(taken) == "Incoming 5"
+    assert run(graph, pool, plan=planned(graph, [0, 1], {})).result(taken) == "generator 5"
 
 
 def test_chunks_larger_than_a_frame_come_whole(pool):
@@ -151,7 +154,7 @@ def test_several_consumers_of_one_producer(pool):
     graph = sketch.graph()
     done = run(graph, pool, plan=planned(graph, [0, 1, 2, 1], {}, workers=3))
     assert done.result(taken[0]) == list(range(10))
-    assert done.result(taken[1]) == "Incoming 10"
+    assert done.result(taken[1]) == "generator 10"
     assert done.result(taken[2]) == [0, 1, 2]
     nothing_left(done)
 
@@ -314,16 +317,49 @@ def test_all_sizes_of_chunks_arrive_in_order(porter, listen):
     sizes = [0, 1, FRAME - 9, FRAME - 8, FRAME - 7, FRAME, 3 * FRAME + 1, 5, 0]
     incoming = listen("1.2.3")
     for k, size in enumerate(sizes):
-        stream.add(snapshot(bytes([k]) * size, pickled=True)[1])
+        stream.chunks.append(snapshot(bytes([k]) * size, pickled=True)[1])
     stream.end()
     assert list(incoming) == [bytes([k]) * size for k, size in enumerate(sizes)]
     assert list(incoming) == []
 
 
+def test_what_happens_to_the_list_later_is_not_heard():
+    stream, mixed = Outgoing("1.2.3"), Outgoing("1.2.4")
+    streams = Streams.__new__(Streams)
+    value = streams._yielded(iter(range(5)), stream)
+    value.clear()
+    assert stream.after(0) == ([0, 1, 2, 3, 4], False)
+    value = streams._yielded(iter([1, [2], 3]), mixed)
+    value.clear()
+    numbers, part = mixed.after(0)[0][::2], mixed.after(0)[0][1]
+    assert (numbers, loads(part.data)) == ([1, 3], [2])
+
+
+def test_who_waits_is_told_once_for_many_chunks():
+    """A listener takes milliseconds to come round to it, and a generator goes on meanwhile."""
+    stream, told, heard = Outgoing("1.2.3"), [], []
+    tell = stream.tell
+    stream.tell = lambda: (told.append(1), tell())
+
+    def listen() -> None:
+        over = False
+        while not over:
+            chunks, over = stream.after(sum(heard))
+            heard.append(len(chunks))
+
+    thread = Thread(target=listen)
+    thread.start()
+    Streams.__new__(Streams)._yielded(iter(range(100_000)), stream)
+    stream.end()
+    thread.join(20)
+    assert sum(heard) == 100_000
+    assert len(told) <= 2 * len(heard) + 2
+
+
 def test_a_consumer_that_comes_late_hears_all(porter, listen):
     stream = porter.streams["a.1.1"] = Outgoing("a.1.1")
     for i in range(1000):
-        stream.add(snapshot(i, pickled=True)[1])
+        stream.chunks.append(snapshot(i, pickled=True)[1])
     incoming = listen("a.1.1")
     assert [next(incoming) for _ in range(1000)] == list(range(1000))
     stream.end(broken=True)
@@ -335,7 +371,7 @@ def test_a_consumer_that_comes_late_hears_all(porter, listen):
 @pytest.mark.parametrize("token", ["nobody.1.1", "a.1.1"])
 def test_who_does_not_know_the_secret_or_the_attempt_hears_nothing(porter, listen, token):
     stream = porter.streams["a.1.1"] = Outgoing("a.1.1")
-    stream.add(snapshot("secret", pickled=True)[1])
+    stream.chunks.append(snapshot("secret", pickled=True)[1])
     other = SECRET if token != "a.1.1" else b"o" * 32
     incoming = listen(token, other)
     with pytest.raises(StreamLost):
