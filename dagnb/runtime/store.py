@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Bytes of one root in a package.
 ROOT = 4
+#: Tasks that one call of `recover` or `reroute` moves, or few more (MOST there).
+MOVED = 5_000
 #: Parts of a run that outlive it (see `keys`).
 LASTING = ("meta", "fin", "keep", "err", "log", "ev", "plan")
 
@@ -105,6 +107,7 @@ class Store:
             ("SET", prefix + "dag", seal(self.secret, f"dag:{run}".encode(), package.body)),
             ("SET", prefix + "deps", package.deps),
             ("SET", prefix + "cnt", package.counters),
+            ("SETRANGE", prefix + "loc", 4 * package.tasks - 1, b"\0"),  # at its size: it never moves
             ("SET", prefix + "roots", package.roots),
             ("SET", prefix + "left", package.tasks),
             ("HSET", prefix + "meta", *meta),
@@ -198,7 +201,16 @@ class Store:
         """
         error = lost(reason, 1, kind, self._position(slot)) if poison is not None else ""
         task = "" if poison is None else poison
-        return int(self._call("EVAL", script("recover"), 1, DAGNB, slot, epoch, task, error))
+        return self._piecewise("EVAL", script("recover"), 1, DAGNB, slot, epoch, task, error)
+
+    def _piecewise(self, *words: Word) -> int:
+        """Repeat a script that moves some tasks a call, until all are moved; how many that were, or -1."""
+        moved = int(self._call(*words))
+        total = moved
+        while moved >= MOVED:
+            moved = int(self._call(*words))
+            total += max(0, moved)
+        return total
 
     def reroute(self, run: str, slot: int, heir: int | None) -> int:
         """Give what a plan names for a slot that was given up to another slot, or with None to whoever is free.
@@ -212,7 +224,7 @@ class Store:
         position = facts.slots.index(slot)
         told = pack_batch(PROVISIONAL, position, [(at, at, 0.0, 0.0, 0.0, 0, position, RecordKind.GIVEN_UP, 0)])
         to = -1 if heir is None else heir
-        return int(self._call("EVAL", script("reroute"), 2, run_prefix(run), DAGNB, slot, to, told))
+        return self._piecewise("EVAL", script("reroute"), 2, run_prefix(run), DAGNB, slot, to, told)
 
     def _position(self, slot: int) -> int | None:
         """Which worker of its run a slot is."""
