@@ -14,7 +14,7 @@ local function ended(run, dagnb, id, state, knows)
     end
   end
   local gone = {}
-  for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'blob', 'place', 'skip', 'left',
+  for _, part in ipairs({ 'dag', 'deps', 'cnt', 'q', 'root', 'roots', 'idle', 'act', 'avg', 'loc', 'names', 'blob', 'place', 'skip', 'left',
     'pay', 'loose', 'way', 'won', 'seat', 'lost', 'use', 'open', 'later', 'args' }) do
     gone[#gone + 1] = run .. part
   end

@@ -23,7 +23,8 @@ run      dag                 string  the packed graph, sealed              (gone
          lost                hash    slot that was given up → slot that has its tasks now, -1: whoever is free  (gone)
          open                hash    producer → attempt that can be listened to  (gone)
          pre<slot>           list    "task:blob": a value that the slot wants early  (gone)
-         loc, blob           hash    task → blob; blob → values, sealed    (gone)
+         loc                 string  u32 per task, big endian: which blob holds its value, from 1; 0: none  (gone)
+         names, blob         list, hash  names of blobs by number; name → values, sealed  (gone)
          p<task>.<epoch>:<i> string  chunks of a large intermediate, listed in pay before they are written  (gone)
          use                 hash    task → readers of its large value that are not committed; "at<task>" → key:chunks,
                                      empty where it lies in a file  (gone)

@@ -17,17 +17,18 @@ from dagnb.trace.records import RecordKind
 from .clustering import used_first
 from .copies import Copies
 from .failing import bury, failed, late
+from .fetch import received
 from .groups import Groups
 from .inputs import ABSENT, Inputs
 from .marks import NONE
 from .outbox import COMMIT, ELSEWHERE, GIVEN, GRAIN, LONG, SYNC, Outbox
 from .pieces import whole
 from .preload import Preloader
-from .serialize import ATOMS, unseal
+from .serialize import ATOMS
 from .streams import Streams
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
 from .tries import Tries
-from .values import GONE, INLINE, Gone, land, size_of, unpack_blob
+from .values import GONE, INLINE, Gone, land, size_of
 
 if TYPE_CHECKING:
     from .compiled import Compiled
@@ -386,7 +387,7 @@ class Loop:
         self.pending = False
         line, *blobs = self.desk.talk.read()
         self.outbox.acknowledged()
-        head, _, names = line.partition(b"|")
+        head, came, others = line.split(b"|")
         first, count, idle, finished, active, ids = head.split(b" ", 5)
         self.idle, self.active = int(idle), int(active)
         self.in_vain = self.outbox.wanted and count == b"0" and not ids
@@ -397,8 +398,8 @@ class Loop:
         claimed = self.graph.roots[int(first) : int(first) + int(count)]
         if ids:
             claimed += self._named(ids.split(b","))
-        if names:
-            self._receive(claimed, names.split(b","), blobs)
+        if ids:
+            self._receive(claimed, received(self, claimed, came, blobs, others))
         if claimed:
             if self.tries is not None:
                 self.tries.look(claimed)
@@ -432,15 +433,14 @@ class Loop:
                 tasks.append(int(word))
         return tasks
 
-    def _receive(self, claimed: list[int], names: list[bytes], blobs: list[bytes]) -> None:
-        """Take from the blobs what the claimed tasks need and this worker does not hold."""
+    def _receive(self, claimed: list[int], found: dict[int, Any] | None) -> None:
+        """Take what claimed tasks need and this worker does not hold from what was found of it."""
+        if found is None:
+            self.doomed()
+            return
+        if not found:
+            return
         graph, values = self.graph, self.values
-        found: dict[int, Any] = {}
-        for name, blob in zip(names, blobs, strict=True):
-            if blob is None:
-                self.doomed()
-                return
-            found |= unpack_blob(unseal(self.desk.secret, f"val:{self.run_id}:".encode() + name, blob))
         self.outbox.large.update(d for d, value in found.items() if type(value) in ABSENT)
         for task in claimed:
             for d in graph.needs(task):

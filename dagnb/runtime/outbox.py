@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
+from itertools import pairwise
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from .serialize import ATOMS, dumps, seal
 from .values import BLOB, GONE, INLINE, SMALL, Encoded, Parcel, Remote, encode, pack_blob, size_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .loop import Loop
     from .wire import Word
 
@@ -29,6 +32,8 @@ GRAIN = 4 * SYNC
 GIVEN = 4_000
 #: Small kept values that share a signature: a reader fetches all of them for one.
 SHARED = 256
+#: Kept values, and outputs of tasks, that one request carries.
+ENTRIES = 1_000
 #: ns after which finished work is committed in any case: the most that a death can cost.
 COMMIT = 100_000_000
 #: ns of work in the queue from which half of it is given to a worker that is idle.
@@ -179,22 +184,21 @@ class Outbox:
         loop = self.loop
         graph, desk = loop.graph, loop.desk
         desk.between_tasks()
+        self._ahead()
         mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
         surplus = self._surplus(mean, clear=clear)
         commit = self._commits(tick, mean, must=dry or begins is not None or copy is not None or bool(surplus))
         tail: list[Word] = []
-        places = b""
-        where: list[Word] = []
+        children, falls, places = b"", b"", b""
         blobs: list[Word] = []
-        finished, decrements, spent = 0, 0, ""
+        finished, spent = 0, ""
         if commit:
             self.reported = tick
             finished = len(self.done)
-            decrements = len(self.dirty)
             spent = self._spent()
-            places = self._decrements(tail)
-            where, blobs = self._values(bool(decrements or loop.ready or surplus or self.urgent))
-        tail += surplus + where + blobs
+            children, falls, places = self._decrements()
+            blobs = self._values(bool(children or loop.ready or surplus or self.urgent))
+        tail += surplus + blobs
         if commit and self.plain:
             self._keep_plain()
         notes = self.notes if commit else []
@@ -221,7 +225,7 @@ class Outbox:
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
             *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
-            *(decrements, len(surplus), len(where) // 2, len(blobs) // 2, len(kept), len(notes), len(skipped)),
+            *(children, len(surplus), falls, len(blobs) // 3, len(kept), len(notes), len(skipped)),
             *(mark or loop.annotated, otherwise, ",".join(self.notices)),
             *(",".join(self.uses), spent),
         )
@@ -234,6 +238,29 @@ class Outbox:
                 committed.clear()  # in place: the loop holds on to them
             del self.skipped[: len(skipped)]
         loop.pending = True
+
+    def _ahead(self) -> None:
+        """Send kept values and output beyond ENTRIES before the commit: a task that runs again replaces its own."""
+        loop, desk = self.loop, self.loop.desk
+        if len(self.plain) + len(self.kept) > ENTRIES:
+            self._keep_plain()
+        while len(self.kept) > ENTRIES or len(self.notes) > ENTRIES:
+            kept = self.kept[:ENTRIES]
+            logs = [note for note in self.notes if note[0] == "log"][:ENTRIES]
+            if not kept and not logs:
+                return
+            del self.kept[: len(kept)]
+            sent = {note[1] for note in logs}
+            self.notes[:] = [note for note in self.notes if note[0] != "log" or note[1] not in sent]
+            tail: list[Word] = [word for entry in (*kept, *logs) for word in entry]
+            head = (desk.slot, loop.run_id, 0, 0, b"", b"", 0, now(), len(loop.slots), len(loop.graph.roots), b"", "")
+            self.wanted = False
+            desk.talk.send(
+                desk.keys(loop.run_id),
+                (*head, b"", 0, b"", 0, len(kept), len(logs), 0, loop.annotated, b"", "", "", ""),
+                tail,
+            )
+            loop.absorb()  # whether the run has ended, the next answer says again
 
     def _surplus(self, mean: float, *, clear: bool) -> list[Word]:
         """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
@@ -273,8 +300,10 @@ class Outbox:
         owned = [by_rank[r] for r in ready] if by_rank else ready
         return (b"p" if begins is None else b"l") + array("I", owned).tobytes()
 
-    def _decrements(self, tail: list[Word]) -> bytes:
+    def _decrements(self) -> tuple[bytes, bytes, bytes]:
         """Counters of children that wait for more fall by what happened here since the last commit.
+
+        Returns the children, by how much each falls, and where it goes if a plan names workers.
 
         They are counted here further: if all parents turn out to run here, the child does too, and its counter never
         reaches zero. Not so if a value that it needs is large, because that is freed once it is committed.
@@ -285,29 +314,29 @@ class Outbox:
         seated = loop.groups.seated if loop.groups is not None else ()
         if loop.streams is not None:
             loop.streams.late |= self.dirty.intersection(loop.streams.of)
-        for child in self.dirty:
-            tail += ("INCRBY", "i32", f"#{child}", reported.get(child, 0) - have[child])
+        children = sorted(self.dirty)
+        falls = array("I", [have[child] - reported.get(child, 0) for child in children])
+        for child in children:
             reported[child] = have[child]
             if heavy and child not in seated and any(d in heavy for d in deps[starts[child] : starts[child + 1]]):
                 need[child] = ELSEWHERE
         places = b""
         if route is not None:
-            ways = [route[c] for c in self.dirty]
+            ways = [route[c] for c in children]
             places = array("h", [way if way < 0 else loop.slots[way] for way in ways]).tobytes()
         self.dirty.clear()
-        return places
+        return array("I", children).tobytes(), falls.tobytes(), places
 
-    def _values(self, anybody: bool) -> tuple[list[Word], list[Word]]:  # noqa: FBT001
+    def _values(self, anybody: bool) -> list[Word]:  # noqa: FBT001
         """Frontier: what is done here and has a child that is not. Its values go out, grouped into signed blobs."""
         loop, graph = self.loop, self.loop.graph
         self.urgent = False
         for task in self.done:
             self.local[task] = 1
         if not anybody:
-            return [], []
+            return []
         frontier, copies = self._frontier(), loop.copies
         self.flying = [t for t in frontier if t in loop.heavy and not (copies and t in copies.of)]
-        where: list[Word] = []
         blobs: list[Word] = []
         group: dict[int, Any] = {}
         size, values = 0, loop.values
@@ -320,18 +349,18 @@ class Outbox:
             elif copies is None or not copies.stays(task, value):
                 value = self._leaving(task, value)
                 if type(value) is Encoded and len(value.data) > SMALL:
-                    self._blob({task: value}, where, blobs)
+                    self._blob({task: value}, blobs)
                 elif type(value) in (Shared, Remote) and task in graph.annotated.preloads:
-                    self._notify(task, self._blob({task: value}, where, blobs))
+                    self._notify(task, self._blob({task: value}, blobs))
                 else:
                     group[task] = value
                     size += SMALL
             if size > BLOB:
-                self._blob(group, where, blobs)
+                self._blob(group, blobs)
                 group, size = {}, 0
         if group:
-            self._blob(group, where, blobs)
-        return where, blobs
+            self._blob(group, blobs)
+        return blobs
 
     def _frontier(self) -> list[int]:
         graph = self.loop.graph
@@ -413,12 +442,10 @@ class Outbox:
         slots = [loop.slots[p] for p in loop.graph.annotated.preloads[task] if p != loop.position]
         self.notices += [f"{slot} {task}:{blob}" for slot in slots]
 
-    def _blob(self, group: dict[int, Any], where: list[Word], blobs: list[Word]) -> str:
+    def _blob(self, group: dict[int, Any], blobs: list[Word]) -> str:
         desk, run = self.loop.desk, self.loop.run_id
-        name = f"{desk.talk.epoch}.{desk.talk.number + 1}.{len(blobs)}"
-        blobs += (name, seal(desk.secret, f"val:{run}:{name}".encode(), pack_blob(group)))
-        for task in group:
-            where += (task, name)
+        name = f"{desk.talk.epoch}.{desk.talk.number + 1}.{len(blobs) // 3}"
+        blobs += (name, runs_of(group), seal(desk.secret, f"val:{run}:{name}".encode(), pack_blob(group)))
         return name
 
     def _started(self, task: int) -> Record:
@@ -440,6 +467,19 @@ class Outbox:
                 del loop.heavy[task]
                 loop.values[task] = GONE
         self.flying = []
+
+
+def runs_of(tasks: Iterable[int]) -> bytes:
+    """Packed u32: first and count of each run of neighbours, ascending. A script takes a run at once."""
+    ordered = sorted(tasks)
+    first, last, count = ordered[0], ordered[-1], len(ordered)
+    if last - first + 1 == count:
+        return array("I", (first, count)).tobytes()
+    ends = [i for i, (a, b) in enumerate(pairwise(ordered), 1) if b - a != 1]
+    flat: list[int] = []
+    for i, end in zip([0, *ends], [*ends, count], strict=True):
+        flat += (ordered[i], end - i)
+    return array("I", flat).tobytes()
 
 
 class Unpicklable:

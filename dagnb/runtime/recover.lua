@@ -4,18 +4,23 @@
 -- KEYS 1 prefix of the server ("dagnb:")
 -- ARGV 1 slot  2 new epoch  3 a task that is not run again as it is, or ""  4 its error as JSON
 --      5 0, or when that task began, ns: it was late, and the successor, who knows how often it may be tried, is told
--- answer: tasks that went back to the queue, or -1 when this epoch was set already
+-- answer: tasks that went back to the queue, or -1 when that was done already. Where it is MOST or more there may be
+-- further ones, and the same call moves them: the successor must not begin before.
 
 local dagnb, slot, ws = KEYS[1], ARGV[1], KEYS[1] .. 'ws'
 local call = redis.call
-local dead = call('HGET', ws, 'e' .. slot)
-if dead == ARGV[2] then return -1 end
-local rid = call('HGET', ws, 'r' .. slot)
-call('HSET', ws, 'e' .. slot, ARGV[2], 's' .. slot, '0', 'a' .. slot, '0 0 0 0 0 |', 'r' .. slot, '')
+local MOST = 5000 -- tasks that one call moves, or few more: Redis serves nobody meanwhile
+local said = call('HMGET', ws, 'e' .. slot, 's' .. slot, 'r' .. slot)
+local dead, rid = said[1], said[3]
+local again = dead == ARGV[2]
+if again and (said[2] ~= '0' or not rid or rid == '') then return -1 end
+call('HSET', ws, 'e' .. slot, ARGV[2], 's' .. slot, '0', 'a' .. slot, '0 0 0 0 0 ||')
 call('DEL', dagnb .. 'inbox:' .. slot)
 if not rid or rid == '' then return 0 end
 local run = dagnb .. '{' .. rid .. '}:'
-if call('HGET', run .. 'meta', 'state') ~= 'running' then -- what it was writing when its run ended, nobody will ask for
+if call('HGET', run .. 'meta', 'state') ~= 'running' then
+  call('HSET', ws, 'r' .. slot, '')
+  -- what it was writing when its run ended, nobody will ask for
   for _, list in ipairs({ run .. 'pay', run .. 'loose' }) do
     for _, key in ipairs(call('LRANGE', list, 0, -1)) do
       if dead and string.find(key, '.' .. dead .. ':', 1, true) then
@@ -27,51 +32,47 @@ if call('HGET', run .. 'meta', 'state') ~= 'running' then -- what it was writing
   return 0
 end
 
-local named = call('EXISTS', run .. 'place') == 1
-local count, shared, here = 0, {}, {}
+local named = call('EXISTS', run .. 'place') == 1 and column(run .. 'place', 0, '<h', 2)
+local count, own, poison = 0, run .. 'own' .. slot, tonumber(ARGV[3])
 local function flush(ids, key) -- to the head of the queue, in their order
-  for i = 1, math.floor(#ids / 2) do ids[i], ids[#ids + 1 - i] = ids[#ids + 1 - i], ids[i] end
-  for i = 1, #ids, 1000 do call('LPUSH', key, unpack(ids, i, math.min(i + 999, #ids))) end
+  for i = 1, floor(#ids / 2) do ids[i], ids[#ids + 1 - i] = ids[#ids + 1 - i], ids[i] end
+  for i = 1, #ids, BATCH do call('LPUSH', key, unpack(ids, i, math.min(i + BATCH - 1, #ids))) end
   count = count + #ids
 end
-local function add(id)
-  if id == ARGV[3] then return end
-  local number = tonumber(id) -- nil for "F7": a task that has failed and is not reported yet
-  if named and number then
-    local to = struct.unpack('<h', call('GETRANGE', run .. 'place', 2 * number, 2 * number + 1))
-    if to >= 0 then here[#here + 1] = id; return end -- named for this slot, or it would not own it
-  elseif not number then
-    here[#here + 1] = id
-    return
+local function back(ids) -- those that are named go to this slot again, or it would not own them
+  local shared, here = {}, {}
+  for _, id in ipairs(ids) do
+    local number = tonumber(id) -- nil for "F7": a task that has failed and is not reported yet
+    if not number or number ~= poison then
+      if not number or (named and named(number) >= 0) then here[#here + 1] = id else shared[#shared + 1] = id end
+    end
   end
-  shared[#shared + 1] = id
+  flush(shared, run .. 'q')
+  flush(here, run .. 'q' .. slot)
 end
-local function several(packed, from) -- packed u32
-  for p = from, #packed, 4000 do
-    local length = math.min(1000, (#packed + 1 - p) / 4)
-    local ids = { struct.unpack('<' .. string.rep('I4', length), packed, p) }
-    for i = 1, length do add(tostring(ids[i])) end
-  end
-end
-local own = run .. 'own' .. slot
-for _, piece in ipairs(call('LRANGE', own, 0, -1)) do
+local piece = call('RPOP', own)
+while piece do -- from the end: what comes first is at the head of the queue at last
   local kind = string.sub(piece, 1, 1)
   if kind == 'm' then
-    for id in string.gmatch(string.sub(piece, 2), '[^,]+') do add(id) end
-  elseif kind == 'p' or kind == 'l' then
-    several(piece, 2)
-  else -- a range of free roots, by position: which tasks these are, stands in `roots`
+    local ids = {}
+    for id in string.gmatch(string.sub(piece, 2), '[^,]+') do ids[#ids + 1] = id end
+    back(ids)
+  elseif kind == 'r' then -- a range of free roots, by position: which tasks these are, stands in `roots`
     local first, n = string.match(piece, '(%d+):(%d+)')
-    local packed = call('GETRANGE', run .. 'roots', 4 * first, 4 * (first + n) - 1)
-    several(packed, 1)
+    back(numbers(call('GETRANGE', run .. 'roots', 4 * first, 4 * (first + n) - 1), 1))
+  else
+    local rest = math.max(1, #piece - 4 * MOST)
+    back(numbers(string.sub(piece, rest + 1), 1))
+    if rest > 1 then call('RPUSH', own, string.sub(piece, 1, rest)) end
   end
+  piece = count < MOST and call('RPOP', own)
 end
-flush(shared, run .. 'q')
-flush(here, run .. 'q' .. slot)
-call('DEL', own)
-local late = #ARGV[3] > 0 and ARGV[5] ~= '0'
+local finished = call('EXISTS', own) == 0
+if finished then call('HSET', ws, 'r' .. slot, '') end
+local judged = finished and #ARGV[3] > 0
+local late = judged and ARGV[5] ~= '0'
 if late then call('LPUSH', run .. 'q' .. slot, 'T' .. ARGV[3] .. ':' .. ARGV[5]) end
-local killed = #ARGV[3] > 0 and not late
+local killed = judged and not late
 if killed and string.sub(call('HGET', run .. 'way', ARGV[3]) or '', 1, 1) == 'd' then
   killed = call('HSETNX', run .. 'won', ARGV[3], slot) == 1 -- another copy may have been first: then nothing has failed
 end
@@ -88,6 +89,7 @@ if count > 0 then
     call('RPUSH', dagnb .. 'inbox:' .. other, 'W')
   end
 end
+if again then return count end
 local position, found = 0, 0 -- events name workers by their position in the run
 for s in string.gmatch(call('HGET', run .. 'meta', 'slots'), '%d+') do
   if s == slot then found = position end

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .keys import run_prefix
-from .serialize import ATOMS, unseal
-from .values import Gone, copy_of, land, unpack_blob
+from .fetch import stored
+from .serialize import ATOMS
+from .values import Gone, copy_of, land
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -40,20 +40,6 @@ def _found(loop: Loop, tasks: list[int]) -> dict[int, Any]:
     found |= stored(loop, [d for d in tasks if d not in found])
     opened = {d: loop.inputs.opened(held) for d, held in found.items()}
     return {d: value for d, value in opened.items() if type(value) is not Gone}
-
-
-def stored(loop: Loop, tasks: list[int]) -> dict[int, Any]:
-    """What commits say of the values of these tasks, as far as they are there."""
-    if not tasks:
-        return {}
-    desk, run = loop.desk, loop.run_id
-    call, prefix = desk.shelf.wire.call, run_prefix(run)
-    found: dict[int, Any] = {}
-    for name in {name for name in call("HMGET", prefix + "loc", *tasks) if name}:
-        blob = call("HGET", prefix + "blob", name)
-        if blob is not None:
-            found |= unpack_blob(unseal(desk.secret, f"val:{run}:".encode() + name, blob))
-    return {task: found[task] for task in tasks if task in found}
 
 
 def _again(loop: Loop, task: int, made: dict[int, Any]) -> Any:

@@ -3,11 +3,11 @@
 --
 -- KEYS 1 prefix of the run   2 prefix of the server ("dagnb:")
 -- ARGV 1 slot   2 its heir: another slot, or -1 for whoever is free   3 packed events that tell of it, the first time
--- answer: tasks that were moved, or -1 when the run has ended
+-- answer: tasks taken from its queue, or -1 when the run has ended. Where it is MOST or more there may be further ones
 
 local run, dagnb, slot, heir = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local call = redis.call
-local CHUNK = 1000
+local CHUNK, MOST = 1000, 5000
 if call('HGET', run .. 'meta', 'state') ~= 'running' then return -1 end
 
 local before = call('HGETALL', run .. 'lost')
@@ -45,8 +45,8 @@ while ids do -- from the end to the head of the other queue: they are late, and 
     if not needless[id] then moved[#moved + 1] = id end
   end
   if #moved > 0 then call('LPUSH', to, unpack(moved)) end
-  count = count + #moved
-  ids = call('RPOP', run .. 'q' .. slot, CHUNK)
+  count = count + #ids
+  ids = count < MOST and call('RPOP', run .. 'q' .. slot, CHUNK)
 end
 call('UNLINK', run .. 'pre' .. slot)
 call('SREM', run .. 'idle', slot)

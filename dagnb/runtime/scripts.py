@@ -6,12 +6,11 @@ from functools import cache
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-#: Scripts that can end a run: what that means stands once.
-_ENDING = frozenset({"sync", "end"})
+#: What scripts have in common stands once, before each of them: the end of a run, packed columns.
+_SHARED = {"sync": ("columns", "ended"), "end": ("ended",), "recover": ("columns",)}
 
 
 @cache
 def script(name: str) -> str:
-    """The text of `name`.lua, with what it shares with another before it."""
-    shared = (_HERE / "ended.lua").read_text() if name in _ENDING else ""
-    return shared + (_HERE / f"{name}.lua").read_text()
+    """The text of `name`.lua, with what it shares with others before it."""
+    return "".join((_HERE / f"{part}.lua").read_text() for part in (*_SHARED.get(name, ()), name))

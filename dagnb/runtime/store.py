@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Bytes of one root in a package.
 ROOT = 4
+#: Tasks that one call of `recover` or `reroute` moves, or few more (MOST there).
+MOVED = 5_000
 #: Parts of a run that outlive it (see `keys`).
 LASTING = ("meta", "fin", "keep", "err", "log", "tries", "ev", "plan")
 
@@ -117,6 +119,7 @@ class Store:
             *self._functions(package.functions),
             *held(run, prefix, package.arguments),
             ("MSET", *chain.from_iterable(parts.items())),
+            ("SETRANGE", prefix + "loc", 4 * package.tasks - 1, b"\0"),  # at its size: it never moves
             ("HSET", prefix + "meta", *meta),
             ("HSET", RUNS, run, json.dumps(about | {"slots": list(slots)})),
         ]
@@ -197,7 +200,16 @@ class Store:
         error, began = "", 0
         if verdict is not None:
             error, began = lost(verdict, self._position(slot)), verdict.began
-        return int(self._call("EVAL", script("recover"), 1, DAGNB, slot, epoch, task, error, began))
+        return self._piecewise("EVAL", script("recover"), 1, DAGNB, slot, epoch, task, error, began)
+
+    def _piecewise(self, *words: Word) -> int:
+        """Repeat a script that moves some tasks a call, until all are moved; how many that were, or -1."""
+        moved = int(self._call(*words))
+        total = moved
+        while moved >= MOVED:
+            moved = int(self._call(*words))
+            total += max(0, moved)
+        return total
 
     def reroute(self, run: str, slot: int, heir: int | None) -> int:
         """Give what a plan names for a slot that was given up to another slot, or with None to whoever is free.
@@ -211,7 +223,7 @@ class Store:
         position = facts.slots.index(slot)
         told = pack_batch(PROVISIONAL, position, [(at, at, 0.0, 0.0, 0.0, 0, position, RecordKind.GIVEN_UP, 0)])
         to = -1 if heir is None else heir
-        return int(self._call("EVAL", script("reroute"), 2, run_prefix(run), DAGNB, slot, to, told))
+        return self._piecewise("EVAL", script("reroute"), 2, run_prefix(run), DAGNB, slot, to, told)
 
     def _position(self, slot: int) -> int | None:
         """Which worker of its run a slot is."""

@@ -48,7 +48,7 @@ elseif verb == 'take' then
   local tokens, open = {}, 0
   for i = 5, #ARGV do
     tokens[i - 4] = ''
-    if call('HEXISTS', run .. 'loc', ARGV[i]) == 0 then
+    if not string.find(call('GETRANGE', run .. 'loc', 4 * ARGV[i], 4 * ARGV[i] + 3), '[^%z]') then
       tokens[i - 4] = call('HGET', run .. 'open', ARGV[i])
       if not tokens[i - 4] then return {} end
       open = open + 1

@@ -31,11 +31,11 @@ from dagnb.errors import PickleError
 
 from .annotated import NOBODY, seat_of
 from .failing import failed
+from .fetch import blobs_of, stored
 from .frames import Incoming, Outgoing, StreamLost, address
 from .keys import DAGNB, run_prefix
 from .outbox import ELSEWHERE
 from .pieces import snapshot, whole
-from .remake import stored
 from .scripts import script
 from .serialize import ATOMS, dumps
 from .values import INLINE, Encoded, Gone, copy_of, land, size_of
@@ -290,10 +290,10 @@ class Streams:
         """Whether every stream came from the attempt that was committed."""
         wire = self.loop.desk.shelf.wire
         tokens = outcome.tokens
-        names = wire.call("HMGET", self.prefix + "loc", *tokens)
+        names = [name.encode() for name in blobs_of(wire, self.prefix, list(tokens))]
         void = wire.call("HMGET", self.prefix + "seat", *("x" + token for token in tokens.values()))
         epochs = [token.split(".")[1].encode() for token in tokens.values()]
-        return void == [None] * len(tokens) and [(n or b"").partition(b".")[0] for n in names] == epochs
+        return void == [None] * len(tokens) and [n.partition(b".")[0] for n in names] == epochs
 
     def _settle(self, task: int, outcome: Outcome) -> None:
         """What would follow from running the task now."""

@@ -12,7 +12,8 @@
 -- 10 now, ns   11 workers of the run   12 free roots
 -- 13 packed i16 places, one for each decrement ("" when no task has a named worker)
 -- 14 payload keys that this commit refers to, comma separated
--- 15 decrements     16 surplus ready tasks   17 tasks with a committed value   18 blobs   19 kept values
+-- 15 packed u32: children whose counters fall, ascending   17 by how much, likewise
+-- 16 surplus ready tasks   18 blobs   19 kept values
 -- 20 notes          21 skipped tasks
 -- 22 "" in a run without copies and groups, else "-", or "b7": task 7 of several copies begins, or "c7": this commit
 --    is that of a copy of task 7 and of nothing else; "c7*": and its value stayed in this worker
@@ -20,11 +21,13 @@
 -- 24 values that some slot wants early: "slot task:blob", comma separated
 -- 25 large values that go out: "task:readers", or "task:readers:key:chunks" for one in Redis; comma separated
 -- 26 how often tasks of this commit have read such: "task:times"; the last one frees what is in Redis
--- 27.. decrements × 4 (BITFIELD words), surplus, values × 2 (task, blob), blobs × 2 (name, bytes),
---      kept × 2 (task, bytes), notes × 3 ("err", "log" or "tries", task, JSON; "later", task, when), skipped
+-- 27.. surplus, blobs × 3 (name, packed u32: runs of tasks whose values it has, as first and count, ascending; bytes),
+--      kept × 2 (task, bytes), notes × 3 ("err", "log" or "tries", task, JSON; "later", task,
+--      when), skipped
 --
 -- answer {"F"} fenced: declared dead; {"G"} gap: Redis has lost requests of this worker; else
---        {"rootstart rootcount idle finished active ids|blobs", blob bytes …}
+--        {"rootstart rootcount idle finished active ids|blobs|further blobs", bytes of blobs …}
+--        Inputs of the granted tasks come along as far as INPUTS and CARRIED allow; the worker fetches the others.
 -- Key table: dagnb/runtime/keys.py. Protocol: ARCHITECTURE.md, "Sync and recover".
 
 local run, dagnb = KEYS[1], KEYS[2]
@@ -32,12 +35,14 @@ local slot, ws = ARGV[1], KEYS[2] .. 'ws'
 local call = redis.call
 local CHUNK = 1000 -- unpack takes fewer than 8,000
 local CLAIM = 500 -- tasks that one request gets from the common queue at most: what each needs has to be looked up
+local INPUTS = 2000 -- dependencies that are looked up for one claim; `INPUTS` in fetch.py is the same
+local CARRIED = 2 ^ 20 -- bytes of blobs after which further ones do not come with the answer
 local WORTH = 3e5 -- ns of work in the queue from which a second worker is called
 
 local function answer(line)
   local out = { line }
   local names = {}
-  for name in string.gmatch(string.match(line, '|(.*)$'), '[^,]+') do names[#names + 1] = name end
+  for name in string.gmatch(string.match(line, '|([^|]*)'), '[^,]+') do names[#names + 1] = name end
   for i = 1, #names, CHUNK do
     local got = call('HMGET', run .. 'blob', unpack(names, i, math.min(i + CHUNK - 1, #names)))
     for j = 1, #got do out[#out + 1] = got[j] end
@@ -59,7 +64,7 @@ if call('HGET', run .. 'meta', 'state') ~= 'running' then
     call('LREM', run .. 'pay', 0, key)
     call('LREM', run .. 'loose', 0, key)
   end
-  return close('0 0 0 1 0 |')
+  return close('0 0 0 1 0 ||')
 end
 for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
   if call('EXISTS', key) == 0 then return { 'G' } end
@@ -144,25 +149,25 @@ function place(id, to)
   elseif #mine < most then mine[#mine + 1] = id
   else free[#free + 1] = id end
 end
-local decrements = tonumber(ARGV[15])
-for i = 0, second and -1 or decrements - 1, CHUNK do
-  local last = math.min(i + CHUNK, decrements)
-  local left = call('BITFIELD', run .. 'cnt', unpack(ARGV, at + i * 4, at + last * 4 - 1))
-  for j = 1, #left do
-    if left[j] == 0 then
-      local to = -1
-      if #ARGV[13] > 0 then to = struct.unpack('<h', ARGV[13], 2 * (i + j) - 1) end
-      place(string.sub(ARGV[at + (i + j - 1) * 4 + 2], 2), to)
-    end
+local children = second and {} or numbers(ARGV[15], 1)
+for i, left in ipairs(fall(run .. 'cnt', children, numbers(ARGV[17], 1))) do
+  if left == 0 then
+    local to = -1
+    if #ARGV[13] > 0 then to = struct.unpack('<h', ARGV[13], 2 * i - 1) end
+    place(string.format('%d', children[i]), to)
   end
 end
-at = at + decrements * 4
 for i = 1, tonumber(ARGV[16]) do free[#free + 1] = ARGV[at + i - 1] end
 at = at + tonumber(ARGV[16])
 for i = 1, #free, CHUNK do call('RPUSH', run .. 'q', unpack(free, i, math.min(i + CHUNK - 1, #free))) end
 
-take(tonumber(ARGV[17]), 2, 'HSET', run .. 'loc')
-take(tonumber(ARGV[18]), 2, 'HSET', run .. 'blob')
+for _ = 1, tonumber(ARGV[18]) do
+  if not second then
+    call('HSET', run .. 'blob', ARGV[at], ARGV[at + 2])
+    fill(run .. 'loc', numbers(ARGV[at + 1], 1), call('RPUSH', run .. 'names', ARGV[at]))
+  end
+  at = at + 3
+end
 take(tonumber(ARGV[19]), 2, 'HSET', run .. 'keep')
 local postponed = false -- a task waits for its next try: who is idle shall know when that is
 for _ = 1, tonumber(ARGV[20]) do
@@ -207,7 +212,7 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   if call('EXISTS', run .. 'err') == 1 then ending = 'failed' end
   call('HSET', run .. 'meta', 'state', ending, 'ended', ARGV[10])
   ended(run, dagnb, ARGV[4], ending, slot)
-  return close('0 0 0 1 1 |')
+  return close('0 0 0 1 1 ||')
 end
 
 -- claim: first what is named for me, then the queue, then the roots; never more than my share
@@ -276,28 +281,31 @@ if #mine > 0 then owned[#owned + 1] = 'm' .. ids end
 if count > 0 then owned[#owned + 1] = 'r' .. first .. ':' .. count end
 if #owned > 0 then call('RPUSH', own, unpack(owned)) end
 
--- the inputs of what was claimed, as far as they lie in blobs
-local blobs, listed, base, width, number = {}, {}, nil, nil, nil
+-- the inputs of what was claimed, as far as they lie in blobs. Whoever reads the answer counts likewise (fetch.py)
+local blobs, further, carried, known, asked = {}, {}, 0, {}, 0
+local first_of, dependency, lies, before, stop
+local function listed(number)
+  known[number] = true
+  local name = call('LINDEX', run .. 'names', number - 1)
+  if carried < CARRIED then blobs[#blobs + 1] = name else further[#further + 1] = name end
+  carried = carried + call('HSTRLEN', run .. 'blob', name)
+end
 local function inputs(id)
-  if not base then
+  if not lies then
     local said = call('HMGET', run .. 'meta', 'base', 'width')
-    base, width, number = tonumber(said[1]), tonumber(said[2]), '<I' .. said[2]
+    local width = tonumber(said[2])
+    first_of = column(run .. 'deps', 0, '<I' .. width, width)
+    dependency = column(run .. 'deps', tonumber(said[1]), '<I' .. width, width)
+    lies = column(run .. 'loc', 0, '>I4', 4)
   end
-  local span = call('GETRANGE', run .. 'deps', width * id, width * id + 2 * width - 1)
-  local low, high = (struct.unpack(number, span)), (struct.unpack(number, span, width + 1))
-  if low == high then return end
-  local packed = call('GETRANGE', run .. 'deps', base + width * low, base + width * high - 1)
-  for i = 1, #packed, width * CHUNK do
-    local length = math.min(CHUNK, (#packed + 1 - i) / width)
-    local fields = { struct.unpack('<' .. string.rep('I' .. width, length), packed, i) }
-    fields[length + 1] = nil -- where it stopped to read
-    local got = call('HMGET', run .. 'loc', unpack(fields))
-    for j = 1, #got do
-      if got[j] and not listed[got[j]] then
-        listed[got[j]] = true
-        blobs[#blobs + 1] = got[j]
-      end
-    end
+  local low = id - 1 == before and stop or first_of(id)
+  local high = first_of(id + 1)
+  before, stop = id, high
+  if asked + high - low > INPUTS then return end
+  asked = asked + high - low
+  for k = low, high - 1 do
+    local number = lies(dependency(k))
+    if number > 0 and not known[number] then listed(number) end
   end
 end
 for j = 1, #mine do
@@ -305,7 +313,7 @@ for j = 1, #mine do
   if id then inputs(id) end -- not for "F7", a task that has failed
 end
 
-local act, mixed = run .. 'act', decrements > 0 and not second
+local act, mixed = run .. 'act', #children > 0
 local granted = #mine > 0 or count > 0
 if mixed then call('SADD', act, 'x', granted and slot or 'x') -- from now on nobody may believe to be alone
 elseif granted then call('SADD', act, slot) end
@@ -320,4 +328,5 @@ if idle > 0 and (postponed or waiting > 0 or backlog() * mean > WORTH) then
   idle = idle - 1
 end
 if want > 0 and prefetch == 0 and not granted then call('SADD', run .. 'idle', slot) end
-return close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ','))
+return close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ',') .. '|'
+  .. table.concat(further, ','))

@@ -15,6 +15,7 @@ from dagnb.planning.plan import Plan
 from dagnb.runtime import pack as packing
 from dagnb.runtime.hub import Hub
 from dagnb.runtime.keys import DAGNB, TODO, inbox, run_prefix
+from dagnb.runtime.outbox import runs_of
 from dagnb.runtime.scripts import script
 from dagnb.runtime.slot import Verdict
 from dagnb.runtime.values import pack_blob
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from dagnb.runtime.store import Store
 
 SLOT = 900
+
+
+def packed(tasks) -> bytes:
+    return struct.pack(f"<{len(tasks)}I", *tasks)
 
 
 class Hand:
@@ -41,16 +46,18 @@ class Hand:
             self.number += 1
             number = self.number
         tail: list = []
-        for child, by in said.get("decrements", {}).items():
-            tail += ["INCRBY", "i32", f"#{child}", -by]
+        falls = sorted(said.get("decrements", {}).items())
         tail += said.get("surplus", [])
-        for part in ("where", "blobs", "kept", "notes"):
+        for name, tasks, data in said.get("blobs", []):
+            tail += [name, runs_of(tasks), data]
+        for part in ("kept", "notes"):
             for entry in said.get(part, []):
                 tail += entry
         tail += said.get("skipped", [])
-        counts = [len(said.get(p, ())) for p in ("decrements", "surplus", "where", "blobs", "kept", "notes", "skipped")]
+        some = [len(said.get(part, ())) for part in ("surplus", "blobs", "kept", "notes", "skipped")]
+        counts = [packed([c for c, _ in falls]), some[0], packed([by for _, by in falls]), *some[1:]]
         kind = b"l" if said.get("announced") else b"p"
-        own = kind + struct.pack(f"<{len(said['own'])}I", *said["own"]) if "own" in said else b""
+        own = kind + packed(said["own"]) if "own" in said else b""
         words = (
             *("EVAL", script("sync"), 2, run_prefix(self.run), DAGNB, self.slot, self.epoch, number, self.run, want),
             *(said.get("finished", 0), own, said.get("events", b""), said.get("mean", 0), 0, self.workers, self.roots),
@@ -123,8 +130,8 @@ def test_a_repeated_request_gets_the_stored_answer_and_changes_nothing(table):
     for _ in range(3):
         assert one.sync(3, number=1) == granted
     assert claim(two.sync(3)) == ([3, 4, 5], [])
-    commit = {"finished": 3, "own": [], "decrements": {8: 3}, "where": [(i, "b") for i in range(3)]}
-    commit["blobs"] = [("b", pack_blob({0: 0, 1: 1, 2: 2}))]
+    commit = {"finished": 3, "own": [], "decrements": {8: 3}}
+    commit["blobs"] = [("b", [0, 1, 2], pack_blob({0: 0, 1: 1, 2: 2}))]
     first = one.sync(0, **commit)
     assert one.sync(0, number=2, **commit) == first
     assert one.store._call("BITFIELD", run_prefix(one.run) + "cnt", "GET", "i32", "#8") == [5]
@@ -143,7 +150,7 @@ def test_a_stranger_and_a_gap_are_refused(table):
 def test_a_dead_worker_is_fenced_and_what_it_owned_goes_back(table):
     one, two = table
     one.sync(3)
-    one.sync(0, finished=1, own=[1, 2], decrements={8: 1}, where=[(0, "b")], blobs=[("b", pack_blob({0: 0}))])
+    one.sync(0, finished=1, own=[1, 2], decrements={8: 1}, blobs=[("b", [0], pack_blob({0: 0}))])
     assert one.store.recover(None, one.slot, 77, None) == 2
     assert one.store.recover(None, one.slot, 77, None) == -1
     assert one.sync(0, finished=2, own=[]) == [b"F"]
@@ -160,16 +167,8 @@ def test_the_last_dependency_makes_ready_and_brings_its_inputs(table):
     assert claim(one.sync(4))[0] == [6]
     assert claim(one.sync(4))[0] == [7]
     mine, theirs = [0, 1, 2, 3, 6, 7], [4, 5]
-    said = {"where": [(i, "mine") for i in mine], "blobs": [("mine", b"sealed mine")]}
-    one.sync(0, finished=6, own=[], decrements={8: 6}, **said)
-    answer = two.sync(
-        1,
-        finished=2,
-        own=[],
-        decrements={8: 2},
-        where=[(i, "theirs") for i in theirs],
-        blobs=[("theirs", b"sealed theirs")],
-    )
+    one.sync(0, finished=6, own=[], decrements={8: 6}, blobs=[("mine", mine, b"sealed mine")])
+    answer = two.sync(1, finished=2, own=[], decrements={8: 2}, blobs=[("theirs", theirs, b"sealed theirs")])
     assert claim(answer) == ([], [8])
     assert sorted(answer[1:]) == [b"sealed mine", b"sealed theirs"]
     ended = two.sync(0, finished=1, own=[], kept=[(8, b"sealed value")])
@@ -272,7 +271,7 @@ def told(hand: Hand) -> list[bytes]:
 def copy(name: str, **more):
     """The commit of a copy of task 0."""
     said = {"mark": "c0", "events": b"first", "otherwise": b"second", "own": [], "decrements": {1: 1}}
-    return said | {"where": [(0, name)], "blobs": [(name, b"sealed " + name.encode())]} | more
+    return said | {"blobs": [(name, [0], b"sealed " + name.encode())]} | more
 
 
 def test_the_first_copy_counts_and_the_second_leaves_only_its_record(twins):
@@ -305,7 +304,7 @@ def test_a_copy_is_dropped_when_another_is_done_unless_its_value_stayed_there(tw
 def test_a_copy_whose_value_did_not_leave_is_still_made_elsewhere(twins):
     one, two = twins
     one.sync(1)
-    one.sync(0, finished=1, **copy("a", mark="c0*", where=[], blobs=[]))
+    one.sync(0, finished=1, **copy("a", mark="c0*", blobs=[]))
     assert claim(two.sync(1)) == ([], [0])
 
 
