@@ -6,7 +6,8 @@ A worker writes its line before it calls a task; when the worker has died, the s
     bytes 8–39    run id, ASCII, padded with zeros
     bytes 40–47   when it started: nanoseconds of CLOCK_MONOTONIC; 0 where the worker spares itself this second write
     byte 48       1 while the task is only tried: nobody owns it yet (`dagnb.runtime.streams`)
-    bytes 49–63   free
+    bytes 49–55   free
+    bytes 56–63   the run in which the slot wants work, 0 when it has enough (`dagnb.runtime.hunger`)
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ LINE = 64
 SLOTS = 4096
 #: The byte that says that a task is only tried.
 EARLY = 48
+#: Where the word begins that says that a slot wants work.
+HUNGER = 56
 #: No task runs.
 NONE = (1 << 64) - 1
 _EMPTY = NONE.to_bytes(8, "little") + bytes(LINE - 8)
@@ -67,3 +70,7 @@ class Marks:
     def line(self, slot: int) -> memoryview:
         """The line itself, for its worker to write into."""
         return memoryview(self._page)[slot * LINE : (slot + 1) * LINE]
+
+    def hunger(self, slot: int) -> memoryview:
+        """One word: of its own slot for a worker to write, of the others for it to read."""
+        return memoryview(self._page)[slot * LINE + HUNGER : (slot + 1) * LINE].cast("Q")

@@ -31,6 +31,10 @@ GIVEN = 4_000
 SHARED = 256
 #: ns after which finished work is committed in any case: the most that a death can cost.
 COMMIT = 100_000_000
+#: ns since the last commit up to which a slow task that nobody waits for begins without a word.
+QUIET = COMMIT // 2
+#: ns since the last request after which this worker talks because another one wants work; longer when it was no use.
+HEED = SYNC
 #: ns of work in the queue from which half of it is given to a worker that is idle.
 WORTH = 300_000
 #: ns per task from which none is claimed ahead: the round trip does not matter, an idle neighbour does.
@@ -124,15 +128,18 @@ class Outbox:
             return True
         if not loop.ready and not self.dirty:
             return True  # nothing is half done: this may be the end
-        if loop.active <= 1 or loop.ready or not loop.idle:
-            return False  # nobody waits for what is half done; whoever begins to wait is seen in the next answer
-        return tick - self.reported > SYNC
+        if loop.active <= 1:
+            return False  # nobody else has a part in what is half done
+        if loop.ready:
+            return loop.heed and bool(self.dirty)
+        # nothing is left in the queue: what is half done is what everybody waits for
+        return not loop.backlog or (bool(loop.idle) and tick - self.reported > SYNC)
 
     def _wants(self, mean: float, *, prefetch: bool, begins: bool) -> int:
         loop = self.loop
         if loop.graph.single:
             return 0 if loop.ready else 1
-        some = max(1, int(GRAIN / mean))
+        some = max(1, int((QUIET if mean > SYNC else GRAIN) / mean))
         if prefetch:
             return -some if mean < LONG else 0
         if begins:
@@ -213,6 +220,9 @@ class Outbox:
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
         wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
         self.wanted = bool(wants)
+        loop.hunger.tell(self.wanted)
+        loop.patience = HEED if commit or not loop.heed else min(2 * loop.patience, GRAIN)
+        loop.heed = False
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
             *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
@@ -234,7 +244,7 @@ class Outbox:
         """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
         loop = self.loop
         ready, by_rank, place = loop.ready, loop.graph.by_rank, loop.graph.route
-        if len(ready) < 2 or not (clear or (loop.idle and len(ready) * mean > WORTH)):
+        if len(ready) < 2 or not (clear or ((loop.idle or loop.heed) and len(ready) * mean > WORTH)):
             return []
         ready.sort()
         stays = 1 if clear else -(-len(ready) // 2)

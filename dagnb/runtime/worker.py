@@ -22,6 +22,7 @@ from .compiled import Compiled
 from .conversation import Conversation
 from .execute import install_captures
 from .frames import Porter, address
+from .hunger import Hunger
 from .keys import DAGNB, FUNCTION, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import EARLY, NONE, Marks
@@ -76,7 +77,8 @@ class Desk:
         self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
         self.functions: dict[str, Any] = {}
         self._graphs: dict[bytes, Compiled] = {}  # digest of a package → what was read from it, the newest last
-        self._page = Marks(directory / "marks").line(slot)
+        self._marks = Marks(directory / "marks")
+        self._page = self._marks.line(slot)
         self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
         self.mark[0] = NONE
         self._porter: Porter | None = None
@@ -112,6 +114,10 @@ class Desk:
         """A task is only tried from here on, or not any more: it can be interrupted, and is to blame for nothing."""
         self._page[EARLY] = task is not None
         self.mark[0] = NONE if task is None else task
+
+    def hunger(self, run: str, slots: list[int]) -> Hunger:
+        """Who wants work in a run, this worker included."""
+        return Hunger(self._marks, run, self.slot, slots)
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         if self.mark[0] != NONE:
