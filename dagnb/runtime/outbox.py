@@ -35,6 +35,8 @@ COMMIT = 100_000_000
 QUIET = COMMIT // 2
 #: ns since the last request after which this worker talks because another one wants work; longer when it was no use.
 HEED = SYNC
+#: Mean ns per task up to which finished work is held back as long as there is more to be had: committing costs more.
+TINY = 50_000
 #: ns of work in the queue from which half of it is given to a worker that is idle.
 WORTH = 300_000
 #: ns per task from which none is claimed ahead: the round trip does not matter, an idle neighbour does.
@@ -118,7 +120,8 @@ class Outbox:
         self.plain.clear()
 
     # ---- decide -----------------------------------------------------------------------------------------------------
-    def _commits(self, tick: int, mean: float, *, must: bool) -> bool:
+    def _commits(self, tick: int, mean: float, *, must: bool, ends: bool) -> bool:
+        """Whether to commit; `ends`: the last task at hand is about to begin."""
         loop = self.loop
         if not self.done and not self.skipped:
             return False
@@ -130,10 +133,10 @@ class Outbox:
             return True  # nothing is half done: this may be the end
         if loop.active <= 1:
             return False  # nobody else has a part in what is half done
-        if loop.ready:
+        if loop.ready and not ends:
             return loop.heed and bool(self.dirty)
-        # nothing is left in the queue: what is half done is what everybody waits for
-        return not loop.backlog or (bool(loop.idle) and tick - self.reported > SYNC)
+        # nothing is left in the queue, or a little: what is half done is what everybody waits for
+        return not loop.backlog or mean > TINY or (bool(loop.idle) and tick - self.reported > SYNC)
 
     def _wants(self, mean: float, *, prefetch: bool, begins: bool) -> int:
         loop = self.loop
@@ -183,7 +186,8 @@ class Outbox:
         desk.mark[0] = NONE  # the task before is over, and not to blame for what comes now
         mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
         surplus = self._surplus(mean, clear=clear)
-        commit = self._commits(tick, mean, must=dry or begins is not None or copy is not None or bool(surplus))
+        must = dry or begins is not None or copy is not None or bool(surplus)
+        commit = self._commits(tick, mean, must=must, ends=prefetch)
         tail: list[Word] = []
         places = b""
         where: list[Word] = []
@@ -219,10 +223,7 @@ class Outbox:
         told = self.records or self.short or commit
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
         wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
-        self.wanted = bool(wants)
-        loop.hunger.tell(self.wanted)
-        loop.patience = HEED if commit or not loop.heed else min(2 * loop.patience, GRAIN)
-        loop.heed = False
+        self._asks(wants, commit)
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
             *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
@@ -231,14 +232,26 @@ class Outbox:
             *(",".join(self.uses), spent),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
+        self._told(later, commit, len(skipped))
+        loop.pending = True
+
+    def _asks(self, wants: int, commit: bool) -> None:  # noqa: FBT001
+        """Tell the others whether work is wanted here. Whoever was heeded in vain is not heeded again so soon."""
+        loop = self.loop
+        self.wanted = bool(wants)
+        loop.hunger.tell(self.wanted)
+        loop.patience = HEED if commit or not loop.heed else min(2 * loop.patience, GRAIN)
+        loop.heed = False
+
+    def _told(self, later: list[Record], commit: bool, skipped: int) -> None:  # noqa: FBT001
+        """Forget what has been sent; `later` waits for its commit."""
         for told_now in (self.records, self.short, self.notices, self.uses):
             told_now.clear()
         self.records += later
         if commit:
             for committed in (self.done, self.notes, self.kept, self.payloads):
                 committed.clear()  # in place: the loop holds on to them
-            del self.skipped[: len(skipped)]
-        loop.pending = True
+            del self.skipped[:skipped]
 
     def _surplus(self, mean: float, *, clear: bool) -> list[Word]:
         """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
