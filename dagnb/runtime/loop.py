@@ -39,8 +39,6 @@ MEDIUM = SYNC // 20
 AHEAD = 3 * MEDIUM
 #: ns between two looks at who wants work.
 LOOK = 100_000
-#: Calls in a row of about the same length, after which slow tasks are expected to last as long as the others did.
-STEADY = 3
 #: What is known of a function's duration: below SYNC; the same, but its last call was not; nothing yet; above SYNC; so
 #: long that nothing should wait behind it. From UNKNOWN on it is announced before it runs.
 SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
@@ -77,7 +75,6 @@ class Loop:
         self.pause = SYNC  # ns of work to the next sync: longer while nobody is idle
         self.hunger = desk.hunger(run, slots)
         self.heed, self.patience = False, HEED  # whether the next request is for the sake of one who wants work
-        self.calm = [0] * len(self.pace)  # slow calls in a row, by function
         self.in_vain = False  # whether the last answer had nothing although something was wanted
         self.outbox = Outbox(self)
         found = compiled.annotated
@@ -178,7 +175,7 @@ class Loop:
             talks = (
                 pace[function] > FAST
                 and outbox.announced != task
-                and not (pace[function] == SLOW and self._calm(function, end))
+                and not (pace[function] == SLOW and len(ready) == 1 and self._quiet(end))
             )
             if talks or (
                 ran
@@ -263,12 +260,10 @@ class Loop:
     def learn(self, function: int, duration: int) -> None:
         """How long this function takes. One hiccup of the machine does not make a fast one slow."""
         pace, known = self.pace, self.pace[function]
-        self.calm[function] += 1
         if duration <= SYNC:
             pace[function] = FAST
         elif duration > LONG:
             pace[function] = VERY_SLOW
-            self.calm[function] = 0
         elif known == FAST:
             pace[function] = SUSPECT
         else:
@@ -285,19 +280,6 @@ class Loop:
         gives = self.graph.route is None and len(self.ready) > max(1, least)
         self.heed = gives or (len(outbox.dirty) > least and tick - outbox.reported > HEED)
         return self.heed
-
-    def _calm(self, function: int, tick: int) -> bool:
-        """Whether a slow task begins without a word: others are ready behind it, and nobody wants them so far.
-
-        It may last much longer than those before it, and what is finished here is not known elsewhere meanwhile. So
-        not before it is known how long such tasks take.
-        """
-        if len(self.ready) == 1:
-            return self._quiet(tick)
-        if self.pending or self.idle or self.annotated or self.awaited > 0 or self.graph.single:
-            return False
-        steady = self.calm[function] >= STEADY and tick - self.outbox.reported < QUIET
-        return steady and not self.hunger.heard()
 
     def _quiet(self, tick: int) -> bool:
         """Whether a sync before the only ready task would do nobody good: nobody waits, and nothing is to be had.
@@ -316,7 +298,7 @@ class Loop:
             return True
         graph, ready = self.graph, self.ready
         slow = self.pace[graph.function_of[task]] == SLOW
-        if slow and self._calm(graph.function_of[task], now()):
+        if slow and len(ready) == 1 and self._quiet(now()):
             return False
         count = 0
         while not slow and len(ready) > GIVEN and len(ready) != count:  # more than one request can give away

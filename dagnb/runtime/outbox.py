@@ -142,7 +142,7 @@ class Outbox:
         loop = self.loop
         if loop.graph.single:
             return 0 if loop.ready else 1
-        some = max(1, int((QUIET if mean > SYNC else GRAIN) / mean))
+        some = max(1, int(GRAIN / mean))
         if prefetch:
             return -some if mean < LONG else 0
         if begins:
