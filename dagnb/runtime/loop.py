@@ -21,7 +21,7 @@ from .fetch import received
 from .groups import Groups
 from .inputs import ABSENT, Inputs
 from .marks import NONE
-from .outbox import COMMIT, ELSEWHERE, GIVEN, GRAIN, LONG, SYNC, Outbox
+from .outbox import ELSEWHERE, GIVEN, GRAIN, HEED, LONG, QUIET, SYNC, WORTH, Outbox
 from .pieces import whole
 from .preload import Preloader
 from .serialize import ATOMS
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 #: Mean ns per task from which each is reported before the next is begun, and one is fetched ahead.
 MEDIUM = SYNC // 20
-#: Tasks elsewhere that wait for what is done here, from which another worker may soon be in want of them.
-FEW = 8
-#: ns since the last commit up to which a slow task that nobody waits for begins without a word.
-QUIET = COMMIT // 2
+#: Mean ns per task from which the answer to a request is worth having before the last task at hand is begun.
+AHEAD = 3 * MEDIUM
+#: ns between two looks at who wants work.
+LOOK = 100_000
 #: What is known of a function's duration: below SYNC; the same, but its last call was not; nothing yet; above SYNC; so
 #: long that nothing should wait behind it. From UNKNOWN on it is announced before it runs.
 SUSPECT, FAST, UNKNOWN, SLOW, VERY_SLOW = -1, 0, 1, 2, 3
@@ -74,8 +74,10 @@ class Loop:
         self.pace = desk.pace(compiled.hashes, UNKNOWN) + [VERY_SLOW] * len(compiled.twins)
         self.total, self.ran = 1, 0  # ns at work, tasks: their mean steers the grain
         self.guess = desk.guess(compiled.hashes)  # mean duration expected before anything ran, ns; 0 unknown
-        self.idle, self.active, self.pending, self.finished = 0, 0, False, False
+        self.idle, self.active, self.backlog, self.pending, self.finished = 0, 0, 0, False, False
         self.pause = SYNC  # ns of work to the next sync: longer while nobody is idle
+        self.hunger = desk.hunger(run, slots)
+        self.heed, self.patience = False, HEED  # whether the next request is for the sake of one who wants work
         self.in_vain = False  # whether the last answer had nothing although something was wanted
         self.outbox = Outbox(self)
         self.tries = Tries(self) if compiled.cares else None
@@ -93,6 +95,7 @@ class Loop:
         try:
             self._run()
         finally:
+            self.hunger.tell(False)
             if self.preloader is not None:
                 self.preloader.stop()
             if self.finished:
@@ -116,7 +119,8 @@ class Loop:
                 if self.absorb():
                     break
                 dry = False
-                if self.ready and (self.total > MEDIUM * self.ran or tick - self.synced <= self.pause):
+                held = self.total > MEDIUM * self.ran or tick - self.synced <= self.pause
+                if self.ready and held and not self.heed:
                     self.mark = now()
                     continue
                 tick = now()
@@ -169,7 +173,7 @@ class Loop:
         have, need, dirty, done, short = self.have, self.need, outbox.dirty, outbox.done, outbox.short
         noise, plain, copied = self.desk.noise, PLAIN, len(graph.hashes)
         ran, total, end = self.ran, self.total, now()
-        pause = self.pause
+        pause, hunger, look = self.pause, self.hunger, end + LOOK
         while ready:
             task = by_rank[ready[0]] if by_rank else ready[0]
             function = function_of[task]
@@ -182,7 +186,7 @@ class Loop:
                 ran
                 and pace[function] <= FAST
                 and total > MEDIUM * ran
-                and (end - self.synced > pause or (len(ready) == 1 and not self._quiet(end)))
+                and (end - self.synced > pause or (len(ready) == 1 and total > AHEAD * ran and not self._quiet(end)))
             ):
                 self.ran, self.total = ran, total
                 if self._announce(task) if talks else self._report():
@@ -258,6 +262,10 @@ class Loop:
             total += end - start
             if end - self.mark > pause and (end - start < SYNC or not ready):
                 break
+            if end > look:
+                look = end + LOOK
+                if hunger.heard() and self._heeds(end, total / ran):
+                    break
         self.ran, self.total = ran, total
         mark[0] = NONE
         return False
@@ -274,6 +282,18 @@ class Loop:
             pace[function] = SUSPECT
         else:
             pace[function] = SLOW
+
+    def _heeds(self, tick: int, mean: float) -> bool:
+        """Whether to talk now because another worker wants work: there is some to give, or some that waits for this.
+
+        It waits longer each time that it was no use (`Outbox.flush`).
+        """
+        if tick - self.synced < self.patience or self.graph.single:
+            return False
+        least, outbox = WORTH / mean, self.outbox
+        gives = self.graph.route is None and len(self.ready) > max(1, least)
+        self.heed = gives or (len(outbox.dirty) > least and tick - outbox.reported > HEED)
+        return self.heed
 
     def _quiet(self, tick: int) -> bool:
         """Whether a sync before the only ready task would do nobody good: nobody waits, and nothing is to be had.
@@ -388,10 +408,10 @@ class Loop:
         line, *blobs = self.desk.talk.read()
         self.outbox.acknowledged()
         head, came, others = line.split(b"|")
-        first, count, idle, finished, active, ids = head.split(b" ", 5)
-        self.idle, self.active = int(idle), int(active)
+        first, count, idle, finished, active, backlog, ids = head.split(b" ", 6)
+        self.idle, self.active, self.backlog = int(idle), int(active), int(backlog)
         self.in_vain = self.outbox.wanted and count == b"0" and not ids
-        self.pause = SYNC if self.idle or len(self.outbox.dirty) > FEW else min(2 * self.pause, GRAIN)
+        self.pause = SYNC if self.idle else min(2 * self.pause, GRAIN)
         if finished == b"1":
             self.finished = True
             return True
@@ -401,6 +421,7 @@ class Loop:
         if ids:
             self._receive(claimed, received(self, claimed, came, blobs, others))
         if claimed:
+            self.hunger.tell(False)
             if self.tries is not None:
                 self.tries.look(claimed)
             if self.groups is not None:

@@ -9,6 +9,8 @@ A worker writes its line before it calls a task; when the worker has died, the s
     byte 49       1 while the run has functions with a timeout (`dagnb.runtime.deadlines`)
     bytes 50–55   free
     bytes 56–63   until when the task may run, on the same clock; 0 for any time
+    bytes 64–71   the run in which the slot wants work, 0 when it has enough (`dagnb.runtime.hunger`)
+    bytes 72–127  free
 """
 
 from __future__ import annotations
@@ -18,14 +20,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Bytes of one slot's line: a cache line, so that workers do not slow each other down.
-LINE = 64
+#: Bytes of one slot's line: two cache lines, so that workers do not slow each other down.
+LINE = 128
 #: Slots on the page; the file is sparse, unused lines cost nothing.
 SLOTS = 4096
 #: The byte that says that a task is only tried.
 EARLY = 48
 #: The byte that says that the run has timeouts; where the start and, two words on, the deadline of a task stand.
 TIMED, CLOCK = 49, 40
+#: Where the word begins that says that a slot wants work.
+HUNGER = 64
 #: No task runs.
 NONE = (1 << 64) - 1
 _EMPTY = NONE.to_bytes(8, "little") + bytes(LINE - 8)
@@ -75,3 +79,7 @@ class Marks:
     def line(self, slot: int) -> memoryview:
         """The line itself, for its worker to write into."""
         return memoryview(self._page)[slot * LINE : (slot + 1) * LINE]
+
+    def hunger(self, slot: int) -> memoryview:
+        """One word: of its own slot for a worker to write, of the others for it to read."""
+        return memoryview(self._page)[slot * LINE + HUNGER : (slot + 1) * LINE].cast("Q")

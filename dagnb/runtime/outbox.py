@@ -36,6 +36,12 @@ SHARED = 256
 ENTRIES = 1_000
 #: ns after which finished work is committed in any case: the most that a death can cost.
 COMMIT = 100_000_000
+#: ns since the last commit up to which a slow task that nobody waits for begins without a word.
+QUIET = COMMIT // 2
+#: ns since the last request after which this worker talks because another one wants work; longer when it was no use.
+HEED = SYNC
+#: Mean ns per task up to which finished work is held back as long as there is more to be had: committing costs more.
+TINY = 50_000
 #: ns of work in the queue from which half of it is given to a worker that is idle.
 WORTH = 300_000
 #: ns per task from which none is claimed ahead: the round trip does not matter, an idle neighbour does.
@@ -122,7 +128,8 @@ class Outbox:
         self.plain.clear()
 
     # ---- decide -----------------------------------------------------------------------------------------------------
-    def _commits(self, tick: int, mean: float, *, must: bool) -> bool:
+    def _commits(self, tick: int, mean: float, *, must: bool, ends: bool) -> bool:
+        """Whether to commit; `ends`: the last task at hand is about to begin."""
         loop = self.loop
         if self.urgent:
             return True
@@ -134,9 +141,12 @@ class Outbox:
             return True
         if not loop.ready and not self.dirty:
             return True  # nothing is half done: this may be the end
-        if loop.active <= 1 or loop.ready or not loop.idle:
-            return False  # nobody waits for what is half done; whoever begins to wait is seen in the next answer
-        return tick - self.reported > SYNC
+        if loop.active <= 1:
+            return False  # nobody else has a part in what is half done
+        if loop.ready and not ends:
+            return loop.heed and bool(self.dirty)
+        # nothing is left in the queue, or a little: what is half done is what everybody waits for
+        return not loop.backlog or mean > TINY or (bool(loop.idle) and tick - self.reported > SYNC)
 
     def _wants(self, mean: float, *, prefetch: bool, begins: bool) -> int:
         loop = self.loop
@@ -187,7 +197,8 @@ class Outbox:
         self._ahead()
         mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
         surplus = self._surplus(mean, clear=clear)
-        commit = self._commits(tick, mean, must=dry or begins is not None or copy is not None or bool(surplus))
+        must = dry or begins is not None or copy is not None or bool(surplus)
+        commit = self._commits(tick, mean, must=must, ends=prefetch)
         tail: list[Word] = []
         children, falls, places = b"", b"", b""
         blobs: list[Word] = []
@@ -221,7 +232,7 @@ class Outbox:
         told = self.records or self.short or commit
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
         wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
-        self.wanted = bool(wants)
+        self._asks(wants, commit)
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
             *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
@@ -230,14 +241,26 @@ class Outbox:
             *(",".join(self.uses), spent),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
+        self._told(later, commit, len(skipped))
+        loop.pending = True
+
+    def _asks(self, wants: int, commit: bool) -> None:  # noqa: FBT001
+        """Tell the others whether work is wanted here. Whoever was heeded in vain is not heeded again so soon."""
+        loop = self.loop
+        self.wanted = bool(wants)
+        loop.hunger.tell(self.wanted)
+        loop.patience = HEED if commit or not loop.heed else min(2 * loop.patience, GRAIN)
+        loop.heed = False
+
+    def _told(self, later: list[Record], commit: bool, skipped: int) -> None:  # noqa: FBT001
+        """Forget what has been sent; `later` waits for its commit."""
         for told_now in (self.records, self.short, self.notices, self.uses):
             told_now.clear()
         self.records += later
         if commit:
             for committed in (self.done, self.notes, self.kept, self.payloads):
                 committed.clear()  # in place: the loop holds on to them
-            del self.skipped[: len(skipped)]
-        loop.pending = True
+            del self.skipped[:skipped]
 
     def _ahead(self) -> None:
         """Send kept values and output beyond ENTRIES before the commit: a task that runs again replaces its own."""
@@ -266,7 +289,7 @@ class Outbox:
         """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
         loop = self.loop
         ready, by_rank, place = loop.ready, loop.graph.by_rank, loop.graph.route
-        if len(ready) < 2 or not (clear or (loop.idle and len(ready) * mean > WORTH)):
+        if len(ready) < 2 or not (clear or ((loop.idle or loop.heed) and len(ready) * mean > WORTH)):
             return []
         ready.sort()
         stays = 1 if clear else -(-len(ready) // 2)

@@ -26,8 +26,9 @@
 --      when), skipped
 --
 -- answer {"F"} fenced: declared dead; {"G"} gap: Redis has lost requests of this worker; else
---        {"rootstart rootcount idle finished active ids|blobs|further blobs", bytes of blobs …}
---        Inputs of the granted tasks come along as far as INPUTS and CARRIED allow; the worker fetches the others.
+--        {"rootstart rootcount idle finished active backlog ids|blobs|further blobs", bytes of blobs …}
+--        backlog: what still waits for whoever is free. Inputs of the granted tasks come along as far as INPUTS and
+--        CARRIED allow; the worker fetches the others.
 -- Key table: dagnb/runtime/keys.py. Protocol: ARCHITECTURE.md, "Sync and recover".
 
 local run, dagnb = KEYS[1], KEYS[2]
@@ -64,7 +65,7 @@ if call('HGET', run .. 'meta', 'state') ~= 'running' then
     call('LREM', run .. 'pay', 0, key)
     call('LREM', run .. 'loose', 0, key)
   end
-  return close('0 0 0 1 0 ||')
+  return close('0 0 0 1 0 0 ||')
 end
 for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
   if call('EXISTS', key) == 0 then return { 'G' } end
@@ -99,7 +100,12 @@ local want = tonumber(ARGV[5])
 local prefetch = 0
 if want < 0 then prefetch = -want; want = 0 end
 local most = math.min(want, CLAIM)
-local mine, free, woken = {}, {}, {}
+local mean, told = string.match(ARGV[9], '(-?%d+)(=?)')
+mean = tonumber(mean)
+local usual = told == '' and mean -- to be noted: another than before
+mean = math.abs(mean)
+local workers = tonumber(ARGV[11])
+local mine, fresh, free, woken = {}, {}, {}, {}
 local function seated(id, group) -- whether this slot may have a task of a group: who takes the first gets all
   local seat = call('HGET', run .. 'seat', group)
   if not seat or seat == slot then
@@ -146,8 +152,7 @@ function place(id, to)
     woken[to] = true
   elseif to >= 0 then
     call('RPUSH', run .. 'q' .. slot, id)
-  elseif #mine < most then mine[#mine + 1] = id
-  else free[#free + 1] = id end
+  else fresh[#fresh + 1] = id end
 end
 local children = second and {} or numbers(ARGV[15], 1)
 for i, left in ipairs(fall(run .. 'cnt', children, numbers(ARGV[17], 1))) do
@@ -156,6 +161,15 @@ for i, left in ipairs(fall(run .. 'cnt', children, numbers(ARGV[17], 1))) do
     if #ARGV[13] > 0 then to = struct.unpack('<h', ARGV[13], 2 * i - 1) end
     place(string.format('%d', children[i]), to)
   end
+end
+-- of what nobody has a claim to I take no more than my share, where it is worth another worker's way
+local fair = #fresh * mean > 2 * WORTH and math.ceil(#fresh / workers) or #fresh
+local shared = 0
+for i = 1, #fresh do
+  if #mine < most and i <= fair then
+    mine[#mine + 1] = fresh[i]
+    shared = shared + 1
+  else free[#free + 1] = fresh[i] end
 end
 for i = 1, tonumber(ARGV[16]) do free[#free + 1] = ARGV[at + i - 1] end
 at = at + tonumber(ARGV[16])
@@ -202,17 +216,14 @@ else
   for to, notice in string.gmatch(ARGV[24], '(%d+) ([^,]+)') do call('RPUSH', run .. 'pre' .. to, notice) end
 end
 if #events > 0 then call('XADD', run .. 'ev', '*', 'e', events) end
-local mean, told = string.match(ARGV[9], '(-?%d+)(=?)')
-mean = tonumber(mean)
-if mean > 0 and told == '' then call('SET', run .. 'avg', mean) end
-mean = math.abs(mean)
+if usual and usual > 0 then call('SET', run .. 'avg', usual) end
 
 if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end: intermediates vanish with the last commit
   local ending = 'done'
   if call('EXISTS', run .. 'err') == 1 then ending = 'failed' end
   call('HSET', run .. 'meta', 'state', ending, 'ended', ARGV[10])
   ended(run, dagnb, ARGV[4], ending, slot)
-  return close('0 0 0 1 1 ||')
+  return close('0 0 0 1 1 0 ||')
 end
 
 -- claim: first what is named for me, then the queue, then the roots; never more than my share
@@ -226,7 +237,7 @@ if want > 0 then -- what was to be tried again later is ready when its moment ha
   end
   if #due > 0 then call('ZREM', run .. 'later', unpack(due)) end
 end
-local workers, roots = tonumber(ARGV[11]), tonumber(ARGV[12])
+local roots = tonumber(ARGV[12])
 local common = run .. 'q'
 local waiting = call('LLEN', common)
 local cursor = roots > 0 and math.min(roots, tonumber(call('GET', run .. 'root') or '0')) or roots
@@ -251,7 +262,7 @@ most = math.min(want, #mine + CLAIM)
 local average = mean
 if average == 0 then average = tonumber(string.match(call('GET', run .. 'avg') or '0', '%d+')) end
 local worth = true
-local empty = string.match(state[3] or '', '^%d+ 0 %d+ %d+ %d+ |') -- only such an answer makes a worker idle
+local empty = string.match(state[3] or '', '^%d+ 0 %d+ %d+ %d+ %d+ |') -- only such an answer makes a worker idle
 local waited = want > 0 and empty and call('SREM', run .. 'idle', slot) == 1 and tonumber(ARGV[6]) == 0
 if want > 0 and #mine == 0 and average > 0 and not waited and backlog() * average < WORTH then
   for _, other in ipairs(call('SMEMBERS', run .. 'act')) do
@@ -262,8 +273,9 @@ end
 local first, count = 0, 0
 if #mine < want and worth then
   if waiting > 0 and #mine < most then
-    local share = math.max(1, math.ceil(waiting / workers))
-    pull(common, annotated and math.min(most, #mine + share) or most, share)
+    local share = math.ceil((waiting + shared) / workers) - shared
+    if shared == 0 and average > 0 then share = math.max(1, share, math.floor(WORTH / average)) end -- not in crumbs
+    if share > 0 then pull(common, annotated and math.min(most, #mine + share) or most, share) end
   end
   if #mine < want and cursor < roots then
     first, count = cursor, math.min(want - #mine, math.max(1, math.ceil((roots - cursor) / workers)))
@@ -328,5 +340,5 @@ if idle > 0 and (postponed or waiting > 0 or backlog() * mean > WORTH) then
   idle = idle - 1
 end
 if want > 0 and prefetch == 0 and not granted then call('SADD', run .. 'idle', slot) end
-return close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ',') .. '|'
-  .. table.concat(further, ','))
+local head = { first, count, idle, 0, active, backlog(), ids .. '|' .. table.concat(blobs, ',') .. '|' .. table.concat(further, ',') }
+return close(table.concat(head, ' '))

@@ -26,6 +26,7 @@ from .execute import install_captures
 from .frames import Porter, address
 from .functions import fetched as functions_of
 from .household import Household
+from .hunger import Hunger
 from .keys import DAGNB, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import CLOCK, EARLY, NONE, TIMED, Marks
@@ -79,7 +80,8 @@ class Desk:
         self._cost: dict[str, int] = {}  # hash of a function → mean duration of a task in its last run, ns
         self.functions: dict[str, Any] = {}
         self._graphs: dict[bytes, Compiled] = {}  # digest of a package → what was read from it, the newest last
-        self._page = Marks(directory / "marks").line(slot)
+        self._marks = Marks(directory / "marks")
+        self._page = self._marks.line(slot)
         self.mark = self._page[:8].cast("Q")  # the task that runs now; read by the supervisor when we have died
         self.mark[0] = NONE
         self.clock = self._page[CLOCK:].cast("Q")  # for functions with a timeout (`deadlines`)
@@ -131,6 +133,10 @@ class Desk:
         self.noise.append(True)  # the loop looks here after each task
         self.talk.wire.close()
         self._payloads.close()
+
+    def hunger(self, run: str, slots: list[int]) -> Hunger:
+        """Who wants work in a run, this worker included."""
+        return Hunger(self._marks, run, self.slot, slots)
 
     def _interrupted(self, _signal: int, _frame: FrameType | None) -> None:
         if self.mark[0] != NONE:

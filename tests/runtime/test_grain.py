@@ -71,6 +71,20 @@ def test_tasks_of_a_chain_that_nobody_waits_for_are_not_reported_one_by_one(pool
     assert asked < 45  # 60 and more when each is; a busy machine lets the bound of uncommitted work pass sooner
 
 
+def test_slow_tasks_that_become_ready_in_one_worker_are_shared(pool):
+    sketch = Sketch()
+    root = sketch(leaf, 0)
+    slow = [sketch(pause, root) for _ in range(120)]
+    last = sketch(total, slow)
+    for _ in range(20):  # both workers have started
+        if len(set(run(sketch.graph(), pool).timeline.worker.tolist())) > 1:
+            break
+    done = run(sketch.graph(), pool)
+    assert done.result(last) == len(slow)
+    there = Counter(done.timeline.worker[[ref.task for ref in slow]].tolist())
+    assert min(there[0], there[1]) > 30  # of what becomes ready in one worker the other gets its part
+
+
 def test_tiny_tasks_are_claimed_in_large_pieces(pool):
     sketch = Sketch()
     sketch(total, [sketch(leaf, i) for i in range(10_000)])

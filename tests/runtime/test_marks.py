@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagnb.runtime.hunger import Hunger
 from dagnb.runtime.marks import LINE, NONE, SLOTS, Mark, Marks
 
 
@@ -36,3 +37,22 @@ def test_the_page_costs_no_disk_for_slots_that_nobody_uses(tmp_path):
     assert found.st_size == SLOTS * LINE
     assert found.st_blocks * 512 <= 65536
     assert found.st_mode & 0o077 == 0
+
+
+def test_a_worker_hears_who_wants_work_in_its_run_and_no_other(tmp_path):
+    page = Marks(tmp_path / "marks", create=True)
+    for slot in range(4):
+        page.clear(slot)
+    mine, near, elsewhere = (
+        Hunger(Marks(tmp_path / "marks"), run, slot, [0, 1, 2])
+        for run, slot in (("a" * 16, 0), ("a" * 16, 1), ("b" * 16, 2))
+    )
+    mine.tell(True)
+    elsewhere.tell(True)
+    assert not mine.heard()  # not its own word, not that of another run
+    assert near.heard()
+    near.tell(True)
+    assert mine.heard()
+    page.clear(1)  # its worker has died
+    assert not mine.heard()
+    assert page.read(0).task is None
