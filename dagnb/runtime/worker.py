@@ -15,6 +15,7 @@ from pathlib import Path
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dagnb.errors import SignatureError
 from dagnb.trace.records import RecordKind
 
 from .arena import Arena
@@ -29,6 +30,7 @@ from .household import Household
 from .keys import DAGNB, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import CLOCK, EARLY, NONE, TIMED, Marks
+from .modules import Modules, forget_compiled
 from .places import listed
 from .scripts import script
 from .serialize import loads, unseal
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-#: Exit codes: nothing to do for as long as an elastic worker stays; no memory left to go on with (`slots`).
-RESTED, EXHAUSTED = 19, 20
+#: Exit codes: nothing to do for as long as an elastic worker stays; no memory left to go on with; what it has imported
+#: or was given is not to be gone on with (`slots`).
+RESTED, EXHAUSTED, STALE = 19, 20, 21
 
 
 #: How many graphs a worker remembers, and with how many tasks together: about 200 bytes for each.
@@ -73,6 +76,7 @@ class Desk:
         #: Whether freed memory stays here (`dagnb.runtime.heap`); None: never, its size is limited.
         self.holds: bool | None = None if limited else False
         self.out, self.err, self.noise = install_captures()
+        self.modules = Modules()
         #: Whether this is a copy that a task has made of its worker (`os.fork`).
         self.stray = False
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
@@ -221,6 +225,9 @@ class Desk:
     def join(self, run: str) -> None:
         """Work in a run until it ends or another one calls."""
         arrived = now()
+        if stale := self.modules.stale():
+            forget_compiled(stale)
+            os._exit(STALE)  # the successor in this slot reads them anew; this one owns nothing
         self._joined.add(run)
         for other in [name for name in self.arena.lent if not self.talk.wire.call("HEXISTS", RUNS, name)]:
             self.arena.forget(other)  # this worker was elsewhere when that one ended
@@ -234,8 +241,7 @@ class Desk:
             compiled.link(self._functions(compiled.hashes), self.clock)
             compiled.fill(arguments_of(self.talk.wire.call, self.secret, sorted({*compiled.large.values()})))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
-            reason = f"{type(error).__name__}: {error}"
-            self.talk.wire.call("EVAL", script("end"), 2, *self.keys(run), run, "failed", reason, now())
+            self._give_up(run, error)
             return
         _teach_sources(compiled.sources)
         self._page[8:40] = run.encode().ljust(32, b"\0")
@@ -251,6 +257,9 @@ class Desk:
             loop.run()
         except MemoryError:
             self._exhausted(loop)
+        except SignatureError as error:
+            self._give_up(run, error)
+            os._exit(STALE)  # in the middle of a claim: the successor begins clean
         if self._interrupt:
             self._interrupt = False
             kill_strays(arrived)
@@ -264,6 +273,11 @@ class Desk:
 
         self._page[TIMED] = 1
         self._payloads.call("RPUSH", LIST, pack_request(self.secret, "deadlines", {}))
+
+    def _give_up(self, run: str, error: Exception) -> None:
+        """End a run that cannot go on, for everybody."""
+        reason = f"{type(error).__name__}: {error}"
+        self.talk.wire.call("EVAL", script("end"), 2, *self.keys(run), run, "failed", reason, now())
 
     def _compiled(self, body: memoryview) -> Compiled:
         """The graph in a package. That of an unchanged DAG is the same, byte for byte, and was read before."""
