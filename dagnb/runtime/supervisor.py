@@ -40,7 +40,7 @@ from dagnb.runtime.slots import Slots
 from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.store import Store
 from dagnb.runtime.wire import Wire
-from dagnb.settings import PROTOCOL, PYTHON, Settings
+from dagnb.settings import PROTOCOL, PYTHON, Settings, hide_password
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -159,7 +159,7 @@ class Supervisor:
             "pid": os.getpid(),
             "redis": self.redis.child.pid if self.redis.child else None,
             "version": self.redis.version,
-            "socket": self.redis.path,
+            "socket": hide_password(self.redis.path),
             "began": self.began,
             "protocol": PROTOCOL,
             "python": sys.executable,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KERNEL = """
 from dagnb.runtime.pool import LocalPool
+from tests.runtime import dags
 from tests.chaos.test_cycles import large
 pool = LocalPool.connect()
 pool.ensure(2)

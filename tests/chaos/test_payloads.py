@@ -144,7 +144,9 @@ def of_stream(secret: bytes, path: Path, monkeypatch: pytest.MonkeyPatch) -> Pay
             for chunk in (1, "two", Encoded(pickle.dumps((3,))), Encoded(pickle.dumps(os.urandom(20_000)))):
                 stream.add(chunk)
             stream.end()
-            assert len(list(Incoming(str(path), secret, token))) == 4
+            incoming = Incoming(str(path), secret, token)
+            assert len(list(incoming)) == 4
+            incoming.close()
     return said
 
 
