@@ -123,7 +123,7 @@ class StoreUnreachableError(StoreError):
 
 
 class StoreVersionError(StoreError):
-    """The server is too old."""
+    """The server is too old, or the workers are of another Python."""
 
 
 class RuntimeDirError(StoreError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -20,6 +21,9 @@ from dagnb.errors import OptionError, near
 
 #: Number of the language that kernels, supervisor and workers speak; another number means another supervisor.
 PROTOCOL = 1
+
+#: Functions of one Python are not understood by another: 3.13 crashes where it runs those of 3.11.
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 #: Seconds per suffix of a duration such as "5m".
 _SUFFIXES = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -93,7 +97,7 @@ class Settings:
         """Folder of socket and lock, one per user, interpreter, protocol and store; not created here."""
         if self.runtime_dir:
             return Path(self.runtime_dir).expanduser().absolute()
-        words = f"{sys.prefix}|{PROTOCOL}|{self.redis or ''}"
+        words = f"{sys.prefix}|{PYTHON}|{PROTOCOL}|{self.redis or ''}"
         digest = hashlib.sha256(words.encode()).hexdigest()[:10]
         base = os.environ.get("XDG_RUNTIME_DIR", "")
         if os.access(base, os.W_OK):
@@ -155,7 +159,8 @@ def parse(name: str, value: object, source: str) -> object:
 
 
 def hide_password(address: str) -> str:
-    """An address that may be shown: `redis://user:***@host` instead of the password."""
+    """An address that may be shown: `redis://user:***@host` instead of the password, wherever it stands."""
+    address = re.sub(r"([?&]password=)[^&#]*", r"\1***", address)
     head, at, tail = address.rpartition("@")
     if not at:
         return address

@@ -198,12 +198,13 @@ def _hear(reading: int, end: float) -> dict[str, str] | None:
 
 
 def _greet(directory: RuntimeDir, settings: Settings, socket: str) -> Attachment | None:
-    """Connect under our name; None when nobody answers (yet, or any more)."""
+    """Connect under our name; None when nobody answers (yet, or any more). Raises StoreVersionError."""
     kernel = f"kernel-{os.getpid()}-{secrets.token_hex(4)}"
     with suppress(StoreUnreachableError, OSError):
         lock = _identity(directory.lock)
         Wire(socket, patience=0.0).close()  # one try: we stand in the door
         if lock is not None:
+            directory.check_language()
             wire = KernelWire(socket, kernel, directory, settings)
             return Attachment(settings, directory, wire, directory.secret(), kernel, lock)
     return None

@@ -21,6 +21,7 @@ NOISE = frozenset(
         *("TERM", "COLORTERM", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "NO_COLOR", "PAGER", "GIT_PAGER"),
         *("SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "INVOCATION_ID", "JOURNAL_STREAM", "PYDEVD_USE_FRAME_EVAL"),
         *("DAGNB_READY", "DAGNB_SYS_PATH", "DAGNB_LAUNCHED", "DAGNB_MEMORY", "DAGNB_KEEP_ALIVE"),
+        "DAGNB_REDIS",  # may hold a password; workers read the address from the runtime directory
     )
 )
 NOISY_PREFIXES = ("JPY_", "JUPYTER", "KERNEL_", "VSCODE_", "TERM_", "VTE_", "XDG_SESSION", "COV_CORE_", "PYTEST_")

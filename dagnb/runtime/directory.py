@@ -20,6 +20,7 @@ All of it belongs to us alone, and all of it is gone after an idle exit.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 import shutil
@@ -27,9 +28,10 @@ import stat
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dagnb.errors import RuntimeDirError
+from dagnb.errors import RuntimeDirError, StoreVersionError
+from dagnb.settings import PYTHON
 
 from . import places
 
@@ -111,6 +113,24 @@ class RuntimeDir:
         """What the worker of a slot says outside its tasks."""
         return self.path / f"worker-{slot}.log"
 
+    def told(self) -> dict[str, Any]:
+        """What supervisor.json says; nothing where there is none."""
+        try:
+            found: dict[str, Any] = json.loads(self.state.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def check_language(self) -> None:
+        """Raises StoreVersionError when the workers here are of another Python than this process."""
+        theirs = self.told().get("language", PYTHON)
+        if theirs != PYTHON:
+            msg = (
+                f"the workers run Python {theirs}, and this kernel Python {PYTHON}, which cannot share functions\n"
+                f"  {self.path}\n  Give each its own DAGNB_RUNTIME_DIR, or leave it unset."
+            )
+            raise StoreVersionError(msg)
+
     def has_history(self) -> bool:
         """Is there an append-only file of an earlier Redis?"""
         return (self.path / "appendonlydir").is_dir() or (self.path / "appendonly.aof").is_file()
@@ -178,6 +198,16 @@ def is_taken(file: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def holders(file: Path) -> list[int]:
+    """The processes that hold the flock of this file, where the system tells (Linux)."""
+    try:
+        found, lines = file.stat(), Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    inode = f":{found.st_ino}"
+    return [int(words[4]) for words in map(str.split, lines) if words[1] == "FLOCK" and words[5].endswith(inode)]
 
 
 @contextmanager

@@ -79,7 +79,9 @@ def awaited(value: Any) -> Any:
     return asyncio.run(value)
 
 
-def failure(error: BaseException, *, secret: bytes, run: str, inputs: list[Any], **facts: Any) -> dict[str, Any]:
+def failure(
+    error: BaseException, *, secret: bytes, run: str, task: int, inputs: list[Any], **facts: Any
+) -> dict[str, Any]:
     """The record of a failed task, ready for JSON; `facts` (stdout, stderr, worker, attempt, …) go in as they are.
 
     The exception travels as text and, where it can be pickled, also as itself. A MemoryError of a worker with a limit
@@ -89,8 +91,8 @@ def failure(error: BaseException, *, secret: bytes, run: str, inputs: list[Any],
         from .resources import room_for
 
         with room_for(error) as named:
-            return _record(named, error.__traceback__, secret=secret, run=run, inputs=inputs, facts=facts)
-    return _record(error, error.__traceback__, secret=secret, run=run, inputs=inputs, facts=facts)
+            return _record(named, error.__traceback__, secret=secret, run=run, task=task, inputs=inputs, facts=facts)
+    return _record(error, error.__traceback__, secret=secret, run=run, task=task, inputs=inputs, facts=facts)
 
 
 def _record(
@@ -99,12 +101,13 @@ def _record(
     *,
     secret: bytes,
     run: str,
+    task: int,
     inputs: list[Any],
     facts: dict[str, Any],
 ) -> dict[str, Any]:
     frames = _frames(traceback, values=not isinstance(error, MemoryError))
     try:
-        exception = seal(secret, f"exc:{run}".encode(), dumps(_bare(error))).hex()
+        exception = seal(secret, f"exc:{run}:{task}".encode(), dumps(_bare(error))).hex()
     except Exception:  # noqa: BLE001  an exception that cannot travel is told by its text
         exception = ""
     return {

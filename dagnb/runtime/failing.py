@@ -35,6 +35,7 @@ def failed(loop: Loop, task: int, error: BaseException, start: int, inputs: list
         error,
         secret=desk.secret,
         run=loop.run_id,
+        task=task,
         inputs=inputs,
         stdout=desk.out.take(),
         stderr=desk.err.take(),

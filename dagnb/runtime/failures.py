@@ -135,7 +135,7 @@ def read_failure(run: Run, task: int, record: dict[str, Any], before: tuple[Task
         record["stderr"],
         "" if worker is None else run.worker_name(worker),
         attempt,
-        _exception(run, record["exception"]),
+        _exception(run, task, record["exception"]),
         max(record.get("tries", 1), attempt),
         record.get("pause"),
         record.get("ending", ""),
@@ -168,11 +168,11 @@ def _traceback(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _exception(run: Run, sealed: str) -> BaseException | None:
+def _exception(run: Run, task: int, sealed: str) -> BaseException | None:
     if not sealed:
         return None
     try:
-        found = loads(unseal(run.hub.store.secret, f"exc:{run.id}".encode(), bytes.fromhex(sealed)))
+        found = loads(unseal(run.hub.store.secret, f"exc:{run.id}:{task}".encode(), bytes.fromhex(sealed)))
     except SignatureError:
         raise
     except Exception:  # noqa: BLE001  its module may be missing here: the text is enough

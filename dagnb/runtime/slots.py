@@ -44,9 +44,10 @@ if TYPE_CHECKING:
 
 #: Exit codes of a worker that was refused by the store and left as it should: nobody is to blame.
 FENCED = frozenset({17, 18})
-#: Exit codes of a worker that had nothing to do for long enough, and of one whose task left it no memory to go on with
-#: (`dagnb.runtime.worker`, which the supervisor does not import).
-RESTED, EXHAUSTED = 19, 20
+#: Exit codes of a worker that had nothing to do for long enough, of one whose task left it no memory to go on with, and
+#: of one that makes room: modules that it has imported were changed, or it was given what is not signed
+#: (`dagnb.runtime.worker`).
+RESTED, EXHAUSTED, STALE = 19, 20, 21
 #: Workers that may die in a row without having run a task, before their slot is given up.
 BROKEN_AFTER = 5
 #: Seconds after which a worker counts as well started.
@@ -226,8 +227,8 @@ class Slots:
             slot.voice.end()
         slot.child, slot.voice, slot.up, slot.deadline = None, None, False, 0.0
         rested = child.exit_code == RESTED
-        self.deaths += not rested
-        excused = slot.stopping or rested or child.exit_code in FENCED or mark.run in self.cancelled
+        self.deaths += child.exit_code not in {RESTED, STALE}
+        excused = slot.stopping or rested or child.exit_code in {*FENCED, STALE} or mark.run in self.cancelled
         back = self.fence(slot, None if excused else self.charge(slot, mark, child))
         words = f"{child.ending()}; task {mark.task}, {max(back, 0)} given back"
         self.log(f"worker {slot.number} (pid {child.pid}) ended: {words}")

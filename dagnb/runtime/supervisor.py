@@ -33,13 +33,14 @@ from dagnb.runtime.marks import Marks
 from dagnb.runtime.presence import Presence
 from dagnb.runtime.repair import repair
 from dagnb.runtime.resources import PLAIN, Resources
+from dagnb.runtime.room import make_room
 from dagnb.runtime.serialize import seal, unseal
 from dagnb.runtime.slot import Command, Recovery, Slot, worker_command
 from dagnb.runtime.slots import Slots
 from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.store import Store
 from dagnb.runtime.wire import Wire
-from dagnb.settings import PROTOCOL, Settings
+from dagnb.settings import PROTOCOL, PYTHON, Settings, hide_password
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -158,10 +159,11 @@ class Supervisor:
             "pid": os.getpid(),
             "redis": self.redis.child.pid if self.redis.child else None,
             "version": self.redis.version,
-            "socket": self.redis.path,
+            "socket": hide_password(self.redis.path),
             "began": self.began,
             "protocol": PROTOCOL,
             "python": sys.executable,
+            "language": PYTHON,
         }
         self.directory.write(self.directory.state, json.dumps(state).encode())
 
@@ -226,6 +228,8 @@ class Supervisor:
             repair(slot, self.presence, self.slots)  # a run may have been submitted just before it was given up
         epochs = {number: slot.epoch for number, slot in self.slots.slots.items()}
         places.tidy(self.places, self.calls, epochs)
+        if gone := make_room(self.calls):
+            log(f"Redis is half full: the results of {gone} runs that ended first were removed")
         awaited = {slot.context for waiting in self.waiting for slot in waiting.slots}
         for context in unused - awaited:
             if self.slots.dismiss(context):

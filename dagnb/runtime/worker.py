@@ -15,6 +15,7 @@ from pathlib import Path
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dagnb.errors import SignatureError
 from dagnb.trace.records import RecordKind
 
 from .arena import Arena
@@ -30,6 +31,7 @@ from .hunger import Hunger
 from .keys import DAGNB, RUNS, TODO, inbox, run_prefix
 from .loop import PATIENCE, Loop
 from .marks import CLOCK, EARLY, NONE, TIMED, Marks
+from .modules import Modules, forget_compiled
 from .places import listed
 from .scripts import script
 from .serialize import loads, unseal
@@ -41,8 +43,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-#: Exit codes: nothing to do for as long as an elastic worker stays; no memory left to go on with (`slots`).
-RESTED, EXHAUSTED = 19, 20
+#: Exit codes: nothing to do for as long as an elastic worker stays; no memory left to go on with; what it has imported
+#: or was given is not to be gone on with (`slots`).
+RESTED, EXHAUSTED, STALE = 19, 20, 21
 
 
 #: How many graphs a worker remembers, and with how many tasks together: about 200 bytes for each.
@@ -74,6 +77,7 @@ class Desk:
         #: Whether freed memory stays here (`dagnb.runtime.heap`); None: never, its size is limited.
         self.holds: bool | None = None if limited else False
         self.out, self.err, self.noise = install_captures()
+        self.modules = Modules()
         #: Whether this is a copy that a task has made of its worker (`os.fork`).
         self.stray = False
         self._pace: dict[str, int] = {}  # hash of a function → class of its duration
@@ -88,6 +92,8 @@ class Desk:
         self._porter: Porter | None = None
         self.next_run = ""
         self._joined: set[str] = set()
+        self._roots: dict[str, int] = {}  # run that was joined → its free roots
+        self._gave_way = False  # whether a run was left that had more to do
         self._settled = False
         self._interrupt = False  # whether a task was cancelled in the middle
         self._work = 0  # ns at work in this run, as told when it last had nothing to do
@@ -151,6 +157,10 @@ class Desk:
     def rest(self, run: str, work: int, patience: float = PATIENCE) -> bool:
         """Wait for a word; True when another run is to be joined first. `work`: ns spent on tasks of this one."""
         self._worked(work)
+        if self._gave_way:  # for a run that has nothing here
+            self._gave_way = False
+            if self.elsewhere(run):
+                return True
         word = self._listen(patience)
         if word is None:
             self.next_run = self._missed(run)
@@ -164,22 +174,36 @@ class Desk:
         Its word went with a predecessor, or was heard before the run had work here: then two workers could wait in two
         runs, each for the other.
         """
-        for waiting in self._waiting():
-            if waiting == run:
-                continue
-            prefix = run_prefix(waiting)
-            if waiting not in self._joined or any(
-                self.talk.wire.calls(
-                    [("EXISTS", prefix + f"q{self.slot}"), ("ZCOUNT", prefix + "later", "-inf", now())]
-                )
-            ):
-                return waiting
-        return ""
+        found = self._waiting()
+        at = found.index(run) if run in found else -1
+        return next((other for other in (*found[at + 1 :], *found[: max(at, 0)]) if self._has_work(other)), "")
+
+    def elsewhere(self, run: str) -> bool:
+        """Whether another run is to be worked in now: the next one by age that has something here, or may have."""
+        self.next_run = self._missed(run)
+        if self.next_run:
+            self._gave_way, self._settled = True, False
+        return bool(self.next_run)
+
+    def _has_work(self, run: str) -> bool:
+        """Whether tasks wait that this slot may run. What was never looked into may have some."""
+        if run not in self._joined:
+            return True
+        prefix = run_prefix(run)
+        queued, due, root = self.talk.wire.calls(
+            [
+                ("EXISTS", prefix + f"q{self.slot}", prefix + "q"),
+                ("ZCOUNT", prefix + "later", "-inf", now()),
+                ("GET", prefix + "root"),
+            ]
+        )
+        return bool(queued or due or int(root or 0) < self._roots.get(run, 0))
 
     def _waiting(self) -> list[str]:
         """Live runs that this slot takes part in, oldest first."""
         found = [name.decode() for name in self.talk.wire.call("LRANGE", TODO + str(self.slot), 0, -1)]
         self._joined.intersection_update(found)
+        self._roots = {run: roots for run, roots in self._roots.items() if run in self._joined}
         return [name for name in found if self.talk.wire.call("HEXISTS", RUNS, name)]
 
     def _worked(self, work: int) -> None:
@@ -217,16 +241,21 @@ class Desk:
         if run:
             return run
         word = self._listen(1.0) if self._settled else None
-        if word is None:
+        if word is None and self._settled:
             self._give_back()
-        self._settled = True  # a new worker looks first: its predecessor may have taken the word with it
         if word is not None and word[:1] == b"S":
             return word[1:].decode()
-        return next(iter(self._waiting()), "")
+        found = self._waiting()
+        # a new worker looks first: its predecessor may have taken the word with it; so does one that has left a run
+        self._settled = len(found) < 2
+        return next(iter(found), "")
 
     def join(self, run: str) -> None:
         """Work in a run until it ends or another one calls."""
         arrived = now()
+        if stale := self.modules.stale():
+            forget_compiled(stale)
+            os._exit(STALE)  # the successor in this slot reads them anew; this one owns nothing
         self._joined.add(run)
         for other in [name for name in self.arena.lent if not self.talk.wire.call("HEXISTS", RUNS, name)]:
             self.arena.forget(other)  # this worker was elsewhere when that one ended
@@ -240,8 +269,7 @@ class Desk:
             compiled.link(self._functions(compiled.hashes), self.clock)
             compiled.fill(arguments_of(self.talk.wire.call, self.secret, sorted({*compiled.large.values()})))
         except Exception as error:  # noqa: BLE001  a run that cannot be read ends here, for everybody
-            reason = f"{type(error).__name__}: {error}"
-            self.talk.wire.call("EVAL", script("end"), 2, *self.keys(run), run, "failed", reason, now())
+            self._give_up(run, error)
             return
         _teach_sources(compiled.sources)
         self._page[8:40] = run.encode().ljust(32, b"\0")
@@ -249,6 +277,7 @@ class Desk:
         position = slots.index(self.slot)
         self._stagger(position, arrived)
         loop = Loop(compiled, self, run, position, slots, int(meta[0]))
+        self._roots[run] = len(compiled.roots)
         self._work = loop.total
         self._told_start(loop)
         if any(care.timeout is not None for care in compiled.cares.values()):
@@ -257,6 +286,9 @@ class Desk:
             loop.run()
         except MemoryError:
             self._exhausted(loop)
+        except SignatureError as error:
+            self._give_up(run, error)
+            os._exit(STALE)  # in the middle of a claim: the successor begins clean
         if self._interrupt:
             self._interrupt = False
             kill_strays(arrived)
@@ -270,6 +302,11 @@ class Desk:
 
         self._page[TIMED] = 1
         self._payloads.call("RPUSH", LIST, pack_request(self.secret, "deadlines", {}))
+
+    def _give_up(self, run: str, error: Exception) -> None:
+        """End a run that cannot go on, for everybody."""
+        reason = f"{type(error).__name__}: {error}"
+        self.talk.wire.call("EVAL", script("end"), 2, *self.keys(run), run, "failed", reason, now())
 
     def _compiled(self, body: memoryview) -> Compiled:
         """The graph in a package. That of an unchanged DAG is the same, byte for byte, and was read before."""
