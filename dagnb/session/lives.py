@@ -64,8 +64,9 @@ def begin(
 
     kept = _kept(graph, keep)
     tell("starting", dag, plan, quiet=quiet)
-    dag.last = run = start(graph, plan, engine.connect(), keep=kept, sources=sources(graph), acted=scale is not None)
-    run.estimates = estimates_of(graph, plan)
+    pool, known = engine.connect(), estimates_of(graph, plan)
+    run = start(graph, plan, pool, keep=kept, sources=sources(graph), acted=scale is not None, estimates=known)
+    dag.last = run
     past.begun(run)
     if scale is None:
         dag.real = run
