@@ -44,7 +44,7 @@ def identity(graph: TaskGraph) -> Fingerprint:
 
 
 def _packed(calls: PackedCalls, unknown: dict[str, None]) -> Iterator[object]:
-    """Words for all arguments in columns. Forms are numbered by their first use: how a cell came to them is no matter."""
+    """Words for all arguments in columns. Forms are numbered as tasks use them, not as cells came to them."""
     shapes = [(form.items, form.keywords) for form in calls.forms]
     used, first, of_task = np.unique(calls.form, return_index=True, return_inverse=True)
     numbers: dict[object, int] = {}

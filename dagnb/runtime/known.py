@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from time import perf_counter_ns as now
@@ -62,12 +63,19 @@ def known_runs(pool: LocalPool) -> list[KnownRun]:
     store = Hub.of(pool).store
     found = store.remembered()
     connected = store.connections() if found else set()
-    return [_known(facts, connected, pool.attachment.kernel) for facts in found]
+    return [_known(facts, connected) for facts in found]
 
 
-def _known(facts: RunFacts, connected: set[str], me: str) -> KnownRun:
+def is_mine(kernel: str) -> bool:
+    """Whether a client name (`kernel-<pid>-…`) is one of this process, under which it may have attached before."""
+    return kernel.startswith(f"kernel-{os.getpid()}-")
+
+
+def _known(facts: RunFacts, connected: set[str]) -> KnownRun:
     about, kernel = facts.about, facts.about.get("kernel", "")
-    here = kernel in connected or is_alive(kernel)  # after a restart of Redis an idle one comes back only when it speaks
+    here = kernel in connected or is_alive(
+        kernel
+    )  # after a restart of Redis an idle one comes back only when it speaks
     return KnownRun(
         facts.run,
         about["dag"],
@@ -78,7 +86,7 @@ def _known(facts: RunFacts, connected: set[str], me: str) -> KnownRun:
         facts.state,
         max(0.0, time.time() - about.get("at", 0.0)),
         None if facts.ended is None else facts.ended - facts.submitted,
-        "mine" if kernel == me else "another" if here else "gone",
+        "mine" if is_mine(kernel) else "another" if here else "gone",
         about.get("acted", False),
     )
 
@@ -95,15 +103,16 @@ def outline_of(pool: LocalPool, run: str) -> Outline | None:
     return outline.read(data)
 
 
-def reopen(pool: LocalPool, run: str, graph: TaskGraph | None = None) -> Run:
+def reopen(pool: LocalPool, run: str, told: Outline | None, graph: TaskGraph | None = None) -> Run:
     """The run as if it had been begun here: its events from the first on, its values, its end.
 
+    told    its outline, where there is one
     graph   an equal graph of this kernel, so that its handles find the run; else that of the outline is used
 
     Raises RunError when the store does not know the run any more, or nobody has written down what it is of.
     """
     store = Hub.of(pool).store
-    facts, told = store.facts(run), outline_of(pool, run)
+    facts = store.facts(run)
     if facts is None:
         msg = f"there is no run {run}: it was dropped, or it ended more than a day ago.\n  %dag runs lists those known."
         raise RunError(msg)
@@ -114,7 +123,7 @@ def reopen(pool: LocalPool, run: str, graph: TaskGraph | None = None) -> Run:
     plan = _plan(store, facts, used)
     kept = told.kept if told else used.kept
     found = Run(run, used, plan, Hub.of(pool), round(facts.submitted * 1e9), kept)
-    found.attached, found.slots, found.acted = True, facts.slots, facts.about.get("acted", False)
+    found.attached, found.outline, found.slots, found.acted = True, told, facts.slots, facts.about.get("acted", False)
     if told is not None:
         found.estimates = told.estimates
         for file, label in told.labels.items():

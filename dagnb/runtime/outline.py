@@ -145,6 +145,7 @@ def _graph(found: Mapping[str, Any]) -> TaskGraph:
     for path, (task, select) in found["aliases"].items():
         aliases.setdefault(path, TaskRef(task, ast.literal_eval(select)))
     where = found["where"]
+    declared: dict[str, Any] = {name: _read_floats(found["declared"][name], n) for name in _DECLARED}
     return TaskGraph(
         found["name"],
         keys,
@@ -155,7 +156,7 @@ def _graph(found: Mapping[str, Any]) -> TaskGraph:
         where=tuple([where[at] for at in _ints(found["at"])]),
         aliases=aliases,
         kept=frozenset(_ints(found["bound"])),
-        **{name: _read_floats(found["declared"][name], n) for name in _DECLARED},
+        **declared,
     )
 
 
@@ -196,7 +197,7 @@ def _expected(estimates: Estimates) -> dict[str, Any]:
 
 def _estimates(found: Mapping[str, Any]) -> Estimates:
     n, sources = found["n"], found["sources"]
-    columns = {name: _read_floats(found[name], n) for name in _EXPECTED}
+    columns: dict[str, Any] = {name: _read_floats(found[name], n) for name in _EXPECTED}
     return Estimates(
         **columns,
         source=tuple([sources[i] for i in _ints(found["source"])]),

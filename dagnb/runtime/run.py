@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dagnb.planning.plan import Plan
     from dagnb.trace.timeline import Timeline
 
+    from .outline import Outline
     from .pack import Package
     from .pool import LocalPool
 
@@ -182,6 +183,7 @@ class Run:
         self.params: dict[str, Any] = {}
         self.acted = False
         self.attached = False  # begun by another kernel
+        self.outline: Outline | None = None  # of an attached one
         self.labels: tuple[str, ...] = ()  # files of the cells that its code is from
         self._estimates: Estimates | None = None
         self.slots: tuple[int, ...] = ()

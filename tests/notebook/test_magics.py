@@ -228,7 +228,6 @@ def test_what_cannot_be_done_is_said(nb, line, texts):
         "why",
         "history",
         "diff",
-        "attach",
         "replay",
         "record",
         "connect",
