@@ -53,7 +53,7 @@ def test_the_run_of_a_killed_kernel_is_attached_without_an_id():
     assert run.timeline.counts[TaskState.DONE] == 61
     assert run.plan.graph_fingerprint == run.graph.fingerprint
     assert run.graph.kinds == ("grow", "total")
-    assert run.graph.where[0].startswith("kernels.py, line")
+    assert run.graph.where[0].startswith("File kernels.py, line")
     assert "61 tasks" in str(run.analysis())
     assert run.logs("report").stdout == "adding 60\n"
     dag = DAGS["", "etl"]
