@@ -11,7 +11,6 @@ import os
 from typing import TYPE_CHECKING
 
 from dagnb.errors import DagnbError
-from dagnb.graph.identity import identity
 from dagnb.planning.words import seconds
 from dagnb.settings import Settings
 
@@ -132,6 +131,8 @@ def is_of(run: Run, graph: TaskGraph) -> bool:
     told = run.outline
     if told is None or told.graph.fingerprint != graph.fingerprint:
         return False
+    from dagnb.graph.identity import identity
+
     mine = identity(graph)
     return mine.exact and not told.unknown and mine.digest == told.identity
 
