@@ -14,6 +14,7 @@ P8   a fresh process, its first DAG of three tasks
 P9   bytes per node on the wire, P12 building 100,000 nodes (building.py)
 P10  live events on ÷ off; processor time of the kernel at 5,000 events a second
 P11  memory of the background processes while idle
+R2   a run of another kernel taken up
 R6   the longest script
 
 All have two workers of one thread. All guarantees of dagnb are on: append-only file, signatures, fencing, recovery;
@@ -73,6 +74,7 @@ FIGURES: dict[str, Figure] = {
     "P10": watching.p10,
     "P11": lifetime.p11,
     "P12": by("building.py", "P12"),
+    "R2": lifetime.r2,
     "R6": scripts.r6,
 }
 

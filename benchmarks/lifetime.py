@@ -1,4 +1,4 @@
-"""P7 a warm run, P8 a cold one, P11 what the background processes take while they wait."""
+"""P7 a warm run, P8 a cold one, R2 a run that another kernel takes up, P11 what the processes take while they wait."""
 
 from __future__ import annotations
 
@@ -77,6 +77,39 @@ def p8(_peers: Peers, rounds: int) -> None:
                 )
                 times.append(float(out.stdout.split()[-1]))
     show(Row("P8", "cold, three tasks", ours, theirs, "dask", Goal(4, 10)))
+
+
+ORPHAN = """
+import os, signal, sys, time
+import dagnb, shapes
+nap = dagnb.task(shapes.nap)
+with dagnb.dag("orphan") as orphan:
+    parts = [nap(i) for i in range(2000)]
+run = orphan.run(workers=2, wait=False)
+time.sleep(2.0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def r2(_peers: Peers, rounds: int) -> None:
+    """The kernel of a run of 2,000 tasks is killed; another takes it up, with all that it has done so far."""
+    import dagnb
+    from dagnb.session.names import DAGS
+
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
+    subprocess.run([sys.executable, "-c", ORPHAN], env=env, check=False)
+    attached, whole = [], []
+    for _ in range(max(5, rounds)):
+        began = time.perf_counter()
+        run = dagnb.attach("orphan")
+        attached.append(time.perf_counter() - began)
+        assert run.progress
+        whole.append(time.perf_counter() - began)
+        DAGS.clear()  # the next is a new kernel, as far as it matters
+    run.cancel()
+    for what, times in (("attach to a run of 2,000", attached), ("… and all that it has done", whole)):
+        goal = Goal(200, most=True, unit=" ms")
+        show(Row("R2", what, times, goal=goal, value=statistics.median(times) * 1e3))
 
 
 def p11(peers: Peers, _rounds: int) -> None:

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from dagnb.planning.plan import Assignment, Plan
     from dagnb.planning.planner import Planner
     from dagnb.runtime.run import Run
+    from dagnb.session.attach import attach
+    from dagnb.session.attach import runs as runs
     from dagnb.session.compare import compare
     from dagnb.session.dag import Dag
-    from dagnb.session.later import Sweep, attach, from_dask, param, when
+    from dagnb.session.later import Sweep, from_dask, param, when
     from dagnb.session.later import cache as cache
     from dagnb.session.later import config as config
     from dagnb.session.later import connect as connect
-    from dagnb.session.later import runs as runs
     from dagnb.session.registry import dag
     from dagnb.session.registry import drop as drop
     from dagnb.session.traces import from_wfformat
@@ -70,13 +71,14 @@ _HOMES = {
     "dagnb.planning.plan": ("Assignment", "Plan"),
     "dagnb.planning.planner": ("Planner",),
     "dagnb.runtime.run": ("Run",),
+    "dagnb.session.attach": ("attach", "runs"),
     "dagnb.session.compare": ("compare",),
     "dagnb.session.dag": ("Dag",),
     "dagnb.session.traces": ("from_wfformat",),
     "dagnb.session.registry": ("dag", "drop"),
     "dagnb.session.later": (
-        *("Sweep", "attach", "from_dask", "param", "when"),
-        *("cache", "config", "connect", "runs"),
+        *("Sweep", "from_dask", "param", "when"),
+        *("cache", "config", "connect"),
     ),
     "dagnb.session.twins": ("doctor", "help", "status", "workers"),
 }

@@ -392,13 +392,11 @@ def test_an_unknown_option_names_the_near_one():
     [
         dagnb.param,
         dagnb.when,
-        dagnb.attach,
         dagnb.from_dask,
         dagnb.Sweep,
         dagnb.connect,
         dagnb.config,
         dagnb.cache,
-        dagnb.runs,
         lambda: dagnb.dag(lambda: None),
         lambda: dagnb.dag("x", requirements="r.txt"),
         etl()[0].history,

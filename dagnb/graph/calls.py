@@ -137,13 +137,15 @@ class Late(Sequence[T], Generic[T]):
     __slots__ = ("_length", "_made", "_make")
 
     def __init__(self, length: int, make: Callable[[], Sequence[T]]) -> None:
-        self._length, self._make = length, make
-        self._made: Sequence[T] | None = None
+        self._length = length
+        self._make: Callable[[], Sequence[T]] | None = make
+        self._made: Sequence[T] = ()
 
     def _all(self) -> Sequence[T]:
-        if self._made is None:
-            self._made = self._make()
-            del self._make  # and all that it was made from
+        make = self._make
+        if make is not None:  # two threads may both make it: they make the same
+            self._made = make()
+            self._make = None  # and all that it was made from
         return self._made
 
     def __len__(self) -> int:
@@ -177,13 +179,14 @@ class LateMapping(Mapping[K, V], Generic[K, V]):
     __slots__ = ("_made", "_make")
 
     def __init__(self, make: Callable[[], Mapping[K, V]]) -> None:
-        self._make = make
-        self._made: Mapping[K, V] | None = None
+        self._make: Callable[[], Mapping[K, V]] | None = make
+        self._made: Mapping[K, V] = {}
 
     def _all(self) -> Mapping[K, V]:
-        if self._made is None:
-            self._made = self._make()
-            del self._make
+        make = self._make
+        if make is not None:  # see `Late`
+            self._made = make()
+            self._make = None
         return self._made
 
     def __getitem__(self, key: K) -> V:

@@ -21,17 +21,15 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .bytecode import code_facts
 from .care import bare
+from .graph import TaskGraph, TaskRef
 from .handle import Handle
 from .origin import is_library, top_version
-
-if TYPE_CHECKING:
-    from .graph import TaskGraph
 
 #: Bytes of one value up to which its content is compared.
 LIMIT = 1 << 26
@@ -73,9 +71,18 @@ def fingerprint(function: Callable[..., Any], *, limit: int = LIMIT) -> Fingerpr
     try:
         digest = walk.digest(function, getattr(function, "__name__", "function"))
     except (RecursionError, RuntimeError):  # RuntimeError: a dictionary was changed meanwhile by another thread
-        digest = _hashed(("deep", type(function).__name__))
-        walk.unknown["what it refers to (nested too deeply, or changing)"] = None
+        digest = walk.give_up(function)
     return Fingerprint(digest, tuple(walk.unknown))
+
+
+def content(value: Any, where: str, *, limit: int = LIMIT) -> tuple[object, tuple[str, ...]]:
+    """Words that are equal for equal values in every kernel, and what in it could not be compared. Never raises."""
+    walk = _Walk(limit)
+    try:
+        words = walk.value(value, where)
+    except (RecursionError, RuntimeError):
+        words = walk.give_up(value)
+    return words, tuple(walk.unknown)
 
 
 #: Bytes of one value up to which its content counts in `codes`: they are asked for before every run.
@@ -106,6 +113,11 @@ class _Walk:
         self._open: dict[int, int] = {}  # identity → depth, of what is being looked at: cycles end here
         self._known: dict[int, tuple[object, str]] = {}  # identity → itself (so that it lives) and its digest
 
+    def give_up(self, value: Any) -> str:
+        """The digest of what cannot be walked through."""
+        self.unknown["what it refers to (nested too deeply, or changing)"] = None
+        return _hashed(("deep", type(value).__name__))
+
     # ---- any value --------------------------------------------------------------------------------------------------
     def value(self, value: Any, where: str) -> object:
         """Words that are equal for equal values."""
@@ -113,6 +125,8 @@ class _Walk:
             if type(value) in (str, bytes) and len(value) > 100:
                 return self._bytes(value.encode("utf-8", "surrogatepass") if type(value) is str else value, where)
             return (type(value).__name__, repr(value))
+        if type(value) is TaskRef:
+            return ("task", value.task, self.value(value.select, where))
         return self.digest(value, where)
 
     def digest(self, value: Any, where: str) -> str:

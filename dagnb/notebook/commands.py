@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import OptionError, near
-from dagnb.session import lives, registry, twins, values
+from dagnb.session import attach, lives, registry, twins, values
 
 from . import options as opt
 
@@ -22,7 +22,7 @@ class Command:
     """One sub-command.
 
     run      what it does: (view, words and options) → what the cell shows as its value, or None
-    words    what may follow it: "dag", "file" (a DAG and a file), "node", "names", "number" or nothing
+    words    what may follow it: "dag", "file" (a DAG and a file), "node", "names", "number", "run" or nothing
     options  of it
     help     half a line
     """
@@ -145,6 +145,20 @@ def _pull(view: View, parsed: opt.Parsed) -> None:
     print(f"values now: {', '.join(pulled)}" if pulled else f"no variable holds a node of {dag.name}.")  # noqa: T201
 
 
+def _attach(view: View, parsed: opt.Parsed) -> None:
+    dag, _, said = attach.take(parsed.words[0] if parsed.words else None)
+    before = view.shell.user_ns.get(dag.name)
+    if before is not None and before is not dag and not isinstance(before, type(dag)):
+        print(f"{dag.name} was a {type(before).__name__} here; it is now the DAG {dag.name}")  # noqa: T201
+    view.shell.user_ns[dag.name] = dag
+    print(said)  # noqa: T201 -- the output of the user's own cell
+    view.show(dag)
+
+
+def _runs(_: View, __: opt.Parsed) -> Any:
+    return attach.runs()
+
+
 def _workers(_: View, parsed: opt.Parsed) -> Any:
     try:
         count = opt.positive(parsed.words[0]) if parsed.words else None
@@ -197,6 +211,8 @@ COMMANDS: dict[str, Command] = {
     "result": Command(_result, "node", (), "the value of a node"),
     "logs": Command(_logs, "node", (opt.FOLLOW,), "stdout, stderr and traceback of a node"),
     "pull": Command(_pull, "names", (), "variables become the values that they stand for"),
+    "attach": Command(_attach, "run", (), "a run that another kernel began: after a restart no id is needed"),
+    "runs": Command(_runs, "", (), "runs of all kernels, live and ended"),
     "workers": Command(_workers, "number", (), "how many workers the next run has"),
     "export": Command(_export, "file", (), "write a DAG to a file: WfFormat (.json)"),
     "drop": Command(_drop, "dag", (), "forget a DAG and its values"),
@@ -210,7 +226,6 @@ LATER = {
     "why": "Every run computes everything in this version.",
     "history": "NAME.last is the last run.",
     "diff": "",
-    "attach": "",
     "replay": "",
     "record": "",
     "connect": "dagnb starts a Redis of its own at the first run.",
@@ -219,7 +234,7 @@ LATER = {
 }
 
 #: How many words each kind of argument may have.
-_MOST = {"": 0, "dag": 1, "file": 2, "node": 1, "number": 1, "names": 1000}
+_MOST = {"": 0, "dag": 1, "run": 1, "file": 2, "node": 1, "number": 1, "names": 1000}
 
 
 def call(view: View, line: str) -> Any:

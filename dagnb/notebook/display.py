@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dagnb.graph.cells import CELLS
-from dagnb.session import registry
+from dagnb.session import joining, registry
 from dagnb.session.dag import Dag, builder_of
 from dagnb.session.twins import run_line
 
@@ -75,10 +75,17 @@ class View:
         """The panels of one DAG."""
         return (panel for panel in tuple(self.panels) if panel.dag is dag)
 
+    def noted(self, text: str, /) -> None:
+        """One line in the cell that is running; what is said elsewhere nobody has asked for."""
+        if in_a_cell():
+            print(text)  # noqa: T201 -- the output of the user's own cell
+
     def recorded(self, dag: Dag, /) -> None:
         """A `with` block shows what a `%%dag` cell shows; further blocks of a cell go into the same picture."""
         if not in_a_cell():
             return
+        if not builder_of(dag).problems:
+            joining.recorded(dag)
         for note in builder_of(dag).notes:
             print(note)  # noqa: T201 -- the output of the user's own cell
         here = self.here(dag)
@@ -166,6 +173,10 @@ def _show_run(view: View, run: Run) -> None:
     """One line where the panel of the run stands in the same cell, else its picture."""
     if any(p.run is run and p.execution is CELLS.now() for p in view.panels):
         print(f"{run.graph.name} · {run_line(run)}")  # noqa: T201 -- the output of the user's own cell
+        return
+    attached = next((dag for dag in registry.dags().values() if dag.last is run and dag.graph is run.graph), None)
+    if run.attached and attached is not None:
+        view.show(attached)
         return
     bundle = static_bundle(run.graph, run.plan, run.timeline, f"dagnb-{secrets.token_hex(4)}")
     if has_front_end(view.shell):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 
-from dagnb.errors import OptionError
-from dagnb.session import observers, registry
+from dagnb.errors import DagnbError, OptionError
+from dagnb.session import joining, observers, registry
 from dagnb.session.dag import Dag, builder_of
 from dagnb.session.later import not_yet
+from dagnb.session.twins import orphan_line
 
 from . import completion, display, tracebacks
 from . import options as opt
@@ -49,6 +51,8 @@ class DagMagics(Magics):
         parsed = opt.parse(line, opt.CELL_OPTIONS, where="%%dag", words=1)
         dag = self._named(parsed)
         notes = self._bind(dag, lambda: run_body(self.shell, dag, line, cell))
+        if not builder_of(dag).problems:
+            joining.recorded(dag)
         if not parsed["quiet"]:
             for note in notes:
                 print(note)  # noqa: T201 -- the output of the user's own cell
@@ -69,6 +73,7 @@ class DagMagics(Magics):
         %dag wait etl            %dag cancel etl
         %dag logs etl.report     stdout, stderr, traceback
         %dag pull etl            variables become values
+        %dag attach              after a restart of the kernel: the run that goes on
         %dag workers 8           %dag drop etl        %dag doctor        %dag help
 
         With one DAG its name may be left out. Each has a Python twin: etl.run(), report.result(), dagnb.status(), …
@@ -86,7 +91,9 @@ class DagMagics(Magics):
         if not parsed.words:
             raise OptionError("%%dag needs a name.\n  Write %%dag etl.")
         known = registry.dags().get(parsed.words[0])
-        return known if known is not None and not parsed["new"] else registry.unregistered(parsed.words[0])
+        if known is None or known.attached or parsed["new"]:
+            return registry.unregistered(parsed.words[0])
+        return known
 
     def _bind(self, dag: Dag, body: Any) -> list[str]:
         """Run the body, then make the DAG known by its name; what there is to say of it."""
@@ -115,6 +122,9 @@ def load(shell: Any) -> None:
     display.register(shell, magics.view)
     tracebacks.install(shell)
     completion.install(shell)
+    with suppress(DagnbError):  # a wrong setting is told when it is used
+        for orphan in joining.orphans():
+            print(orphan_line(orphan))  # noqa: T201 -- the output of the user's own cell
     _loaded[id(shell)] = (magics, watch)
 
 

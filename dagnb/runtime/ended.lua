@@ -30,6 +30,8 @@ local function ended(run, dagnb, id, state, knows)
   end
   for i = 1, #gone, 1000 do call('UNLINK', unpack(gone, i, math.min(i + 999, #gone))) end
   local stays = call('HGET', run .. 'meta', 'stays')
-  for _, part in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'tries', 'ev' }) do call('EXPIRE', run .. part, stays) end
+  for _, part in ipairs({ 'meta', 'fin', 'keep', 'err', 'log', 'tries', 'ev', 'plan', 'outline' }) do
+    call('EXPIRE', run .. part, stays)
+  end
 end
 

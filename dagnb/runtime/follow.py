@@ -118,24 +118,24 @@ class Follower:
             ended = self.run.look()  # before reading: what is read then is all
             if len(self.run.graph):
                 self._after, entries = self.run.hub.store.events(self.run.id, self._after)
-                for entry in entries:
-                    self._tell(Batch.unpack(entry))
+                self._tell([Batch.unpack(entry) for entry in entries])
             if ended:
                 last = self.run.closing_batch()
-                if last is not None:
-                    self._tell(last)
+                self._tell([last] if last is not None else [])
                 self._closed = True
         if self._closed:
             self._finish()
 
-    def _tell(self, batch: Batch) -> None:
-        self.folded.apply_batch(batch)
-        self._batches.append(batch)
+    def _tell(self, batches: list[Batch]) -> None:
+        """Fold all that is new at once: a late reader finds thousands of batches."""
+        self.folded.apply_batches(batches)
+        self._batches += batches
         for listener in tuple(self._listeners):
-            try:
-                listener(batch)
-            except Exception:
-                log.exception("a listener of run %s failed", self.run.id)
+            for batch in batches:
+                try:
+                    listener(batch)
+                except Exception:
+                    log.exception("a listener of run %s failed", self.run.id)
 
     def _finish(self) -> None:
         with self._lock:

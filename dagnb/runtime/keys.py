@@ -4,6 +4,7 @@ server   dagnb:ws            hash    per slot: e epoch, s number of the last syn
          dagnb:inbox:<slot>  list    "S<run>" join, "W" wake up: hints only, a lost one is healed by asking again
          dagnb:todo:<slot>   list    runs that this slot takes part in, oldest first
          dagnb:runs          hash    run → facts as JSON, live runs only
+         dagnb:past          list    the last runs that were begun, the newest first
          dagnb:fn:<hash>     string  a function, sealed, or the name of a bundle
          dagnb:fn:@<name>    string  several functions in one compressed piece, sealed (`functions`)
          dagnb:arg:<hash>    string  a large argument, sealed; expires when no live run needs it
@@ -33,6 +34,7 @@ run      dag                 string  the packed graph, sealed              (gone
          skip, left          set, string  tasks skipped; tasks not finished  (gone)
          meta                hash    state, submitted, ended, slots, base, width, stays, about
          plan                string  the plan that is obeyed, as JSON
+         outline             string  what another kernel needs to show the run, sealed (`dagnb.runtime.outline`)
          keep                hash    task → kept value, sealed; small ones: task → name, name → several, sealed
          k<task>.<epoch>:<i> string  chunks of a large kept value; listed in loose until committed
          err, log            hash    task → failure, output, as JSON
@@ -45,6 +47,7 @@ from __future__ import annotations
 
 DAGNB = "dagnb:"
 RUNS = DAGNB + "runs"
+PAST = DAGNB + "past"
 TODO = DAGNB + "todo:"
 FUNCTION = DAGNB + "fn:"
 ARGUMENT = DAGNB + "arg:"

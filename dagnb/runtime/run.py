@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
-from time import monotonic
+from threading import Thread
+from time import monotonic, time
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ import numpy as np
 
 from dagnb.errors import (
     CancelledError,
+    DagnbError,
     NotRunError,
     PickleError,
     PlanError,
@@ -30,9 +34,9 @@ from .failures import Failures, TaskLog, read_failure, read_tries, whole_run
 from .follow import Follower
 from .hub import Hub
 from .line import Line
+from .outline import outline_of
 from .packed import packed, plan_text
 from .raised import task_error
-from .store import plan_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,8 +48,14 @@ if TYPE_CHECKING:
     from dagnb.planning.plan import Plan
     from dagnb.trace.timeline import Timeline
 
+    from .outline import Outline
     from .pack import Package
     from .pool import LocalPool
+
+log = logging.getLogger("dagnb")
+
+#: Tasks up to which the outline travels with the submission.
+SMALL = 200
 
 #: Number of the "worker" of events that the client adds itself.
 CLIENT = 0xFFFF
@@ -78,6 +88,7 @@ def start(
     sources: Mapping[str, str] | None = None,
     single: bool = False,
     acted: bool = False,
+    estimates: Estimates | None = None,
 ) -> Run:
     """Hand a graph and its plan to the workers.
 
@@ -85,6 +96,7 @@ def start(
     sources   texts of notebook cells by file name, for tracebacks
     single    a round trip for every task: measures coordination, never faster
     acted     its tasks only sleep: nothing is to be learned from them
+    estimates what the plan was made with, where that is known
 
     Raises PlanError for a plan that is not for this graph, PickleError for what cannot travel, StoreError.
     """
@@ -93,12 +105,14 @@ def start(
         msg = f"the plan is not for this graph: {graph.name} was changed after it was made.\n  Plan it again."
         raise PlanError(msg)
     run = Run(_new_id(), graph, plan, Hub.of(pool), submitted, graph.kept | keep)
-    run.acted = acted
+    run.acted, run.estimates, run.labels = acted, estimates, tuple(sources or ())
     if len(graph):
         check_fit(plan, graph, run.cluster)
         package = packed(graph, plan, sources or {}, kept=run.kept, single=single)
         run.slots = pool.ensure(run.cluster)
         about: dict[str, Any] = {"dag": graph.name, "tasks": len(graph), "planner": plan.planner}
+        about |= {"graph": plan.graph_fingerprint, "at": time(), "folder": os.getcwd(), "acted": acted}  # noqa: PTH109
+        about["kernel"] = pool.attachment.kernel
         if run.cluster.elastic and (ahead := prewarmed(plan)):
             about["prewarm"] = ahead
         _submit(run, package, about)
@@ -108,12 +122,37 @@ def start(
 
 
 def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
-    """Send the run and its plan in one piece."""
-    store = run.hub.store
+    """Send the run and its plan in one piece. The outline of a large one is written while the workers begin.
+
+    That has a thread for which the end of this process waits: a run without it has no names for any other kernel.
+    """
+    store, small = run.hub.store, len(run.graph) <= SMALL
     store.send_arguments(package)
     commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=run.cluster.elastic)
-    run.line.submit(commands, [plan_word(run.id, plan_text(run.planned))])
+    outline = _outline(run, package) if small else None
+    run.line.submit(commands, store.described(run.id, plan_text(run.planned), outline))
     store.sent(package)
+    if not small:
+        Thread(target=_write_outline, args=(run, package), name="dagnb-outline").start()
+
+
+def _write_outline(run: Run, package: Package) -> None:
+    """Write the outline of a run that goes on."""
+    outline = _outline(run, package)
+    try:
+        if outline is not None:
+            run.hub.store.keep_outline(run.id, outline)
+    except DagnbError:  # the store has gone, and the run with it
+        log.info("run %s has no outline for other kernels", run.id, exc_info=True)
+
+
+def _outline(run: Run, package: Package) -> bytes | None:
+    """The outline as it is stored; None where it cannot be written, of which the run is not the worse."""
+    try:
+        return outline_of(run, package)
+    except Exception:  # what a user's objects do when they are compared, nobody knows
+        log.info("run %s has no outline for other kernels", run.id, exc_info=True)
+        return None
 
 
 def prewarmed(plan: Plan) -> list[tuple[int, float]]:
@@ -143,6 +182,9 @@ class Run:
         self.submitted, self.kept = submitted, kept
         self.params: dict[str, Any] = {}
         self.acted = False
+        self.attached = False  # begun by another kernel
+        self.outline: Outline | None = None  # of an attached one
+        self.labels: tuple[str, ...] = ()  # files of the cells that its code is from
         self._estimates: Estimates | None = None
         self.slots: tuple[int, ...] = ()
         self.ending: Ending | None = None
@@ -190,6 +232,18 @@ class Run:
     @estimates.setter
     def estimates(self, known: Estimates | None) -> None:
         self._estimates = known
+
+    @property
+    def said_estimates(self) -> Estimates | None:
+        """The same, None where nobody has said."""
+        return self._estimates
+
+    def adopt(self, graph: TaskGraph) -> None:
+        """Use a graph of this kernel in the place of an equal one that was read: its handles then find this run."""
+        if graph.fingerprint != self.graph.fingerprint:
+            msg = f"{graph.name} is not the graph that run {self.id} is of."
+            raise PlanError(msg)
+        self.graph = graph
 
     @property
     def told(self) -> bool:

@@ -17,7 +17,7 @@ from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 from .arguments import held, send
 from .execute import lost
 from .functions import stored
-from .keys import DAGNB, RUNS, run_prefix
+from .keys import DAGNB, PAST, RUNS, run_prefix
 from .outbox import KEPT
 from .scripts import script
 from .serialize import MAC, loads, seal, unseal
@@ -35,7 +35,11 @@ ROOT = 4
 #: Tasks that one call of `recover` or `reroute` moves, or few more (MOST there).
 MOVED = 5_000
 #: Parts of a run that outlive it (see `keys`).
-LASTING = ("meta", "fin", "keep", "err", "log", "tries", "ev", "plan")
+LASTING = ("meta", "fin", "keep", "err", "log", "tries", "ev", "plan", "outline")
+#: Runs that are remembered by `PAST`; older ones are found by their id only.
+REMEMBERED = 1000
+#: Seconds that plan and outline of a run stay which has not ended; its end gives them the time of all that outlives it.
+LONG = 30 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ class Store:
             ("SETRANGE", prefix + "loc", 4 * package.tasks - 1, b"\0"),  # at its size: it never moves
             ("HSET", prefix + "meta", *meta),
             ("HSET", RUNS, run, json.dumps(about | {"slots": list(slots)})),
+            ("LPUSH", PAST, run),
+            ("LTRIM", PAST, 0, REMEMBERED - 1),
         ]
         for task, way in package.annotated.ways(slots).items():
             commands.append(("HSET", prefix + "way", task, way))
@@ -145,10 +151,31 @@ class Store:
         fresh = {digest: data for digest, data in functions.items() if digest not in self._sent}
         return [("MSET", *chain.from_iterable(stored(self.secret, fresh).items()))] if fresh else []
 
+    def described(self, run: str, plan: str, outline: bytes | None) -> list[tuple[Word, ...]]:
+        """The commands that store the plan and the outline with a run: what another kernel needs to show it."""
+        words: list[tuple[Word, ...]] = [("SET", run_prefix(run) + "plan", plan, "EX", LONG)]
+        return words if outline is None else [*words, self._outline_word(run, outline)]
+
+    def _outline_word(self, run: str, outline: bytes) -> tuple[Word, ...]:
+        sealed = seal(self.secret, f"outline:{run}".encode(), outline)
+        return "SET", run_prefix(run) + "outline", sealed, "EX", LONG
+
+    def keep_outline(self, run: str, outline: bytes) -> None:
+        """Store it for as long as the results of the run stay, which may have ended meanwhile."""
+        prefix = run_prefix(run)
+        _, state = self._calls([self._outline_word(run, outline), ("HGET", prefix + "meta", "state")])
+        if state != b"running":
+            self._call("EXPIRE", prefix + "outline", KEPT)
+
     def plan(self, run: str) -> str | None:
         """The JSON of the plan that a run was given."""
         data = self._call("GET", run_prefix(run) + "plan")
         return None if data is None else str(data, "utf-8")
+
+    def outline(self, run: str) -> memoryview | None:
+        """What `describe` was given. Raises SignatureError."""
+        data = self._call("GET", run_prefix(run) + "outline")
+        return None if data is None else unseal(self.secret, f"outline:{run}".encode(), data)
 
     # ---- while it goes on -------------------------------------------------------------------------------------------
     def events(self, run: str, after: str = "0") -> tuple[str, list[bytes]]:
@@ -158,22 +185,20 @@ class Store:
 
     def facts(self, run: str) -> RunFacts | None:
         """What is known of a run, None when nothing is."""
-        fields = self._call(
-            "HMGET", run_prefix(run) + "meta", "state", "submitted", "ended", "slots", "about", "reason"
-        )
-        if fields[0] is None:
-            return None
-        slots = tuple(int(s) for s in fields[3].split(b","))
-        ended = None if fields[2] is None else int(fields[2]) * 1e-9
-        return RunFacts(
-            run,
-            fields[0].decode(),
-            int(fields[1]) * 1e-9,
-            ended,
-            slots,
-            json.loads(fields[4]),
-            (fields[5] or b"").decode(),
-        )
+        return _facts(run, self._call(*_asked(run)))
+
+    def remembered(self) -> list[RunFacts]:
+        """All that is known of the runs that go on and of those that ended last, the newest first."""
+        past, live = self._calls([("LRANGE", PAST, 0, -1), ("HKEYS", RUNS)])
+        names = [name.decode() for name in dict.fromkeys([*past, *live])]
+        answers = self._calls([_asked(name) for name in names]) if names else []
+        found = (_facts(name, fields) for name, fields in zip(names, answers, strict=True))
+        return sorted((facts for facts in found if facts), key=lambda facts: -facts.about.get("at", 0.0))
+
+    def connections(self) -> set[str]:
+        """The names of all that are connected."""
+        words = self._call("CLIENT", "LIST").decode().split()
+        return {word[5:] for word in words if word.startswith("name=")}
 
     def live_runs(self) -> dict[str, dict[str, Any]]:
         """Runs that go on → what they are."""
@@ -284,7 +309,7 @@ class Store:
         """Remove what is left of a run that has ended."""
         prefix = run_prefix(run)
         large = [name.decode() for name in self._keys(prefix + "k*")]
-        self._call("UNLINK", *(prefix + part for part in LASTING), *large)
+        self._calls([("UNLINK", *(prefix + part for part in LASTING), *large), ("LREM", PAST, 0, run)])
 
     def _keys(self, pattern: str) -> list[bytes]:
         cursor, found = b"0", []
@@ -297,9 +322,25 @@ class Store:
                 return found
 
 
-def plan_word(run: str, plan: str) -> tuple[Word, ...]:
-    """The command that stores the plan with the run, for as long as its results stay."""
-    return "SET", run_prefix(run) + "plan", plan, "EX", KEPT
+def _asked(run: str) -> tuple[Word, ...]:
+    """The command that asks for the facts of a run."""
+    return "HMGET", run_prefix(run) + "meta", "state", "submitted", "ended", "slots", "about", "reason"
+
+
+def _facts(run: str, fields: list[bytes | None]) -> RunFacts | None:
+    """What the answer says; None where nothing is known of the run."""
+    state, submitted, ended, slots, about, reason = fields
+    if state is None or submitted is None or slots is None or about is None:
+        return None
+    return RunFacts(
+        run,
+        state.decode(),
+        int(submitted) * 1e-9,
+        None if ended is None else int(ended) * 1e-9,
+        tuple(int(slot) for slot in slots.split(b",")),
+        json.loads(about),
+        (reason or b"").decode(),
+    )
 
 
 def _slots_of(places: bytes, slots: Sequence[int]) -> bytes:

@@ -12,6 +12,8 @@ export      a DAG as a document for others
 lives       a run begun, waited for, cancelled, and what it raises
 values      the value of a task, and of variables that hold handles
 sources     texts of cells, for the tracebacks of workers
+joining     a live run of a kernel that is gone, joined by a DAG that is the same
+attach      the runs of other kernels: listed, and taken up
 twins       the Python twins of `%dag status`, `workers`, `doctor`, `help`
 later       names whose room is not built yet
 observers   who wants to hear of plans and runs (the notebook's panels)

@@ -26,6 +26,9 @@ def in_run(run: Run | None, graph: TaskGraph, now: TaskRef, name: str) -> TaskRe
     then = run.graph.index.get(graph.keys[now.task])
     if then is None:
         raise _not_run(f"{name} has no value yet: it came after the last run of {graph.name}.", where, graph.name)
+    if run.graph.calls is None and graph.calls is not None:
+        what = f"{name} may have changed since the run of {graph.name} that was attached: all cells together tell."
+        raise _not_run(what, where, graph.name)
     if not unchanged(run.graph, then, graph, now.task):
         raise _not_run(f"{name} was changed after the last run of {graph.name}.", where, graph.name)
     return TaskRef(then, now.select)

@@ -38,11 +38,13 @@ class Dag:
     real    its last run that was not acted out, or None: handles have their values from there
     graph   the frozen TaskGraph of what is written now; raises PlanError when the cells together make none
 
-    Made with a graph (`dagnb.from_wfformat`), that is what it has for good: nothing can be recorded into it.
+    Made with a graph (`dagnb.from_wfformat`), that is what it has for good: nothing can be recorded into it. One that
+    is `attached` was made of a run that another kernel began; a cell that records a DAG of its name takes its place.
     """
 
-    def __init__(self, name: str, graph: TaskGraph | None = None) -> None:
+    def __init__(self, name: str, graph: TaskGraph | None = None, *, attached: bool = False) -> None:
         self.name = name
+        self.attached = attached
         self.last: Run | None = None
         self.real: Run | None = None
         self._builder = GraphBuilder(name, self) if graph is None else FixedGraph(graph, self)
@@ -265,7 +267,7 @@ class Dag:
         not_yet(f"{handle.name}.why()", "Every run computes everything in this version.")
 
     def _in_run(self, handle: Handle[Any]) -> tuple[Run, TaskRef]:
-        if self.graph.calls is None:
+        if self.graph.calls is None and not self.attached:
             raise NotRunError(f"{self.name} was read from a document: {handle.name} never has a value here.")
         ref = answers.in_run(self.real, self.graph, self._builder.locate(handle), handle.name)
         assert self.real is not None

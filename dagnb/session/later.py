@@ -25,11 +25,6 @@ def when(*_: Any, **__: Any) -> NoReturn:
     not_yet("dagnb.when()", "Put the choice into a task: task(lambda ok, a, b: a if ok else b)(ok, a, b).")
 
 
-def attach(*_: Any, **__: Any) -> NoReturn:
-    """The runs of an earlier kernel. Not available yet."""
-    not_yet("dagnb.attach()", "Run the DAG again from this kernel.")
-
-
 def from_dask(*_: Any, **__: Any) -> NoReturn:
     """A DAG from a Dask collection. Not available yet."""
     not_yet("dagnb.from_dask()")
@@ -55,8 +50,3 @@ def config(*_: Any, **__: Any) -> NoReturn:
 def cache(*_: Any, **__: Any) -> NoReturn:
     """What is remembered across runs. Not available yet."""
     not_yet("dagnb.cache()", "Nothing is remembered across runs in this version.")
-
-
-def runs(*_: Any, **__: Any) -> NoReturn:
-    """The record of past runs. Not available yet."""
-    not_yet("dagnb.runs()", "etl.last is the last run of a DAG.")

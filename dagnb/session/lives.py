@@ -12,6 +12,7 @@ from dagnb.trace.records import TaskState
 
 from . import engine, past
 from .acting import acted, plan_for
+from .joining import join, say
 from .observers import OBSERVERS, tell
 from .plans import estimates_of, make_plan
 from .sources import sources
@@ -44,18 +45,24 @@ def begin(
 ) -> Run:
     """Plan, and hand the graph to the workers, to be acted out where there is a `scale`.
 
-    Raises RunError while another run of this DAG is live, and for a DAG that has no functions.
+    A live run of the same graph that a kernel which is gone has begun is joined instead. Raises RunError while another
+    run of this DAG is live, and for a DAG that has no functions.
     """
+    if dag.last is not None and _joined_before(dag, dag.last, plan, keep, scale):
+        return _followed(dag, dag.last, quiet=quiet)
     if live(dag.last):
         raise RunError(
             f"{dag.name} is running already.\n  %dag wait {dag.name} waits for it, %dag cancel {dag.name} ends it."
         )
     graph = dag.graph if scale is None else _acted(dag.graph, scale)
+    if graph.calls is None and dag.attached:
+        raise RunError(f"{dag.name} was attached: its functions went with its kernel.\n  Run its cells again.")
     if graph.calls is None:
         advice = f'Act it out: {dag.name}.run(mode="sleep", scale=0.01).'
         raise RunError(f"{dag.name} was read from a document: it has no functions to run.\n  {advice}")
     if plan is not None and (planner is not None or workers is not None):
         raise OptionError("a plan already says its planner and its workers.\n  Give run() either the plan, or those.")
+    given = plan
     if plan is None:
         plan = make_plan(graph, workers, planner, figures=bool(OBSERVERS), thorough=planner is not None)
     elif scale is not None:
@@ -64,11 +71,20 @@ def begin(
 
     kept = _kept(graph, keep)
     tell("starting", dag, plan, quiet=quiet)
-    dag.last = run = start(graph, plan, engine.connect(), keep=kept, sources=sources(graph), acted=scale is not None)
-    run.estimates = estimates_of(graph, plan)
+    pool, known = engine.connect(), estimates_of(graph, plan)
+    found = join(dag, graph, pool, kept=kept, plan=given) if scale is None else None
+    if found is not None:
+        return _shown(dag, found)
+    run = start(graph, plan, pool, keep=kept, sources=sources(graph), acted=scale is not None, estimates=known)
+    dag.last = run
     past.begun(run)
     if scale is None:
         dag.real = run
+    return _shown(dag, run)
+
+
+def _shown(dag: Dag, run: Run) -> Run:
+    """Tell who watches that it has begun."""
     try:
         tell("started", dag, run)
     except KeyboardInterrupt:  # ■ while the picture is drawn
@@ -84,6 +100,20 @@ def ahead(workers: int | Cluster | None, plan: Plan | None) -> None:
     """
     if engine.connected() is None:
         engine.ahead(_number(workers) if plan is None else None)
+
+
+def _joined_before(dag: Dag, run: Run, plan: Plan | None, keep: str | Collection[str], scale: float | None) -> bool:
+    """Whether to run the DAG means to follow the live run that it was attached to."""
+    if not run.attached or plan is not None or scale is not None or run.acted or run.graph is not dag.graph:
+        return False
+    return live(run) and _kept(dag.graph, keep) <= run.kept
+
+
+def _followed(dag: Dag, run: Run, *, quiet: bool) -> Run:
+    """Show a run that goes on as if it had been begun now."""
+    tell("starting", dag, run.plan, quiet=quiet)
+    say(f"{dag.name} is under way: joined. %dag cancel {dag.name} ends it.")
+    return _shown(dag, run)
 
 
 def _number(workers: int | Cluster | None) -> int | None:

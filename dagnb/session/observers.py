@@ -23,6 +23,9 @@ class Observer(Protocol):
     def started(self, dag: Dag, run: Run, /) -> None:
         """It has begun."""
 
+    def noted(self, text: str, /) -> None:
+        """There is something to say about what the cell has asked for."""
+
     def ended(self, dag: Dag, run: Run, /) -> None:
         """The run is over, however it ended."""
 

@@ -33,19 +33,29 @@ def dag(name: str | None = None, /, *, new: bool = False, requirements: Any = No
 def named(name: str, scope: str = "", *, new: bool = False) -> Dag:
     """The DAG `name` in `scope`, made if there is none or if it is to be new. Raises OptionError."""
     key = (scope, name)
-    return register(unregistered(name), scope) if new or key not in DAGS else DAGS[key]
+    known = DAGS.get(key)
+    return known if known is not None and not (new or known.attached) else register(unregistered(name), scope)
 
 
 def unregistered(name: str) -> Dag:
-    """A new DAG that takes its place in the registry later, when its first body has not raised. Raises OptionError."""
+    """A new DAG that takes its place in the registry later, when its first body has not raised. Raises OptionError.
+
+    In the place of one that was attached it answers for that run, until it is run itself.
+    """
     if not is_name(name) or iskeyword(name):
         raise OptionError(f"{shown(name)} is not a name for a DAG.\n  Give it a short Python name, like etl.")
-    return Dag(name)
+    made, known = Dag(name), dags().get(name)
+    if known is not None and known.attached:
+        made.last, made.real = known.last, known.real
+    return made
 
 
 def register(target: Dag, scope: str = "") -> Dag:
     """Make a DAG known by its name, in the place of one that had it."""
     key = (scope, target.name)
+    if not target.attached:  # cells take the place of what was read from the store, wherever that stands
+        for stood in [k for k, found in DAGS.items() if found.attached and found.name == target.name]:
+            del DAGS[stood]
     if DAGS.get(key) is not target:
         DAGS.pop(key, None)  # the newest stands last
         DAGS[key] = target

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import DagnbError
-from dagnb.planning.words import seconds
+from dagnb.planning.words import plural, seconds
 
-from . import engine, registry
+from . import engine, joining, registry
 from .dag import builder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dagnb.runtime.peek import Orphan
     from dagnb.runtime.run import Run
     from dagnb.runtime.status import WorkerStatus
 
@@ -32,7 +33,19 @@ def status() -> Report:
     lines = [_dag_line(name, dag) for name, dag in found.items()] or [
         "no DAG yet: write a cell that begins with %%dag etl"
     ]
-    return Report("\n".join([*lines, *_pool_lines()]))
+    return Report("\n".join([*lines, *_orphan_lines(), *_pool_lines()]))
+
+
+def _orphan_lines() -> list[str]:
+    """Runs of this folder that go on without a kernel, but for those that this one has taken up."""
+    held = {dag.last.id for dag in registry.dags().values() if dag.last is not None}
+    return [orphan_line(orphan) for orphan in joining.orphans() if orphan.id not in held]
+
+
+def orphan_line(orphan: Orphan) -> str:
+    """`etl · 2,000 tasks · goes on since 12 s, its kernel is gone: %dag attach etl`"""
+    size = plural(orphan.tasks, "task")
+    return f"{orphan.dag} · {size} · goes on since {seconds(orphan.age)}, its kernel is gone: %dag attach {orphan.dag}"
 
 
 def _dag_line(name: str, dag: Any) -> str:
@@ -135,6 +148,8 @@ def clean(df): ...               parts  = [clean(load(f)) for f in files]
 %dag cancel etl                  run.cancel()
 %dag logs etl.report             report.logs()          stdout, stderr, traceback
 %dag pull etl                    etl.pull()             variables become values
+%dag attach                      dagnb.attach()         a run of a kernel that is gone goes on: here it is
+%dag runs                        dagnb.runs()           runs of all kernels, live and ended
 %dag workers 8                   dagnb.workers(8)
 %dag drop etl                    etl.drop()
 %dag doctor                      dagnb.doctor()         is everything there?

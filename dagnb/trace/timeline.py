@@ -42,7 +42,7 @@ from .events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 Tasks = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -237,6 +237,45 @@ class Timeline:
             self._forget(lost)
             tasks = np.concatenate([tasks, lost])
         return np.unique(tasks)
+
+    def apply_batches(self, batches: Sequence[Batch]) -> None:
+        """Fold many batches, as `apply_batch` would one after the other: what a late reader has to catch up with.
+
+        Raises ValueError as that does; then some of them may have been folded.
+        """
+        together: list[Batch] = []
+        for batch in batches:
+            if batch.purpose in (PROVISIONAL, COMMIT):
+                together.append(batch)
+                continue
+            self._apply_together(together)
+            together = []
+            self.apply_batch(batch)
+        self._apply_together(together)
+
+    def _apply_together(self, batches: Sequence[Batch]) -> None:
+        """Fold batches among which nothing is taken back: all rows at once, then the commits.
+
+        A commit covers what its worker had said up to there: rows that were written for the last time before it.
+        """
+        if len(batches) < 2:
+            for batch in batches:
+                self.apply_batch(batch)
+            return
+        records = np.concatenate([batch.records for batch in batches], dtype=RECORD)
+        ends = np.cumsum([len(batch.records) for batch in batches])
+        if len(records):
+            self._fold(records)
+        last = np.full(len(self), -1)
+        rows = np.flatnonzero(records["kind"] < len(STATE_OF))
+        last[records["task"][rows]] = rows
+        commits = {batch.worker: int(end) for batch, end in zip(batches, ends, strict=True) if batch.purpose == COMMIT}
+        for worker, end in commits.items():
+            own = self._settle(worker)
+            open_rows: Tasks = own[(last[own] >= end) | (self.state[own] == TaskState.RUNNING)]
+            if len(open_rows):
+                self._claimant[open_rows] = worker
+                self._open[worker] = [open_rows]
 
     def _fold(self, records: NDArray[np.void]) -> Tasks:
         """Rows from records. Where a task occurs twice the last assignment stays, as numpy promises."""

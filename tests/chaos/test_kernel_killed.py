@@ -55,3 +55,35 @@ def test_sigkill_of_the_kernel_leaves_the_run_going():
     there, value = store.kept(run, 599)
     assert there
     assert value == values_of(random_dag(600, 9, mix_slowly))[-1]
+
+
+def test_a_new_kernel_attaches_without_an_id_and_finds_everything(monkeypatch):
+    import dagnb
+    from dagnb.session import joining
+    from dagnb.session.names import DAGS
+    from tests.chaos.test_worker_killed import mix_slowly, told_once, values_of
+    from tests.runtime.dags import random_dag
+
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.chdir(root)
+    code = KERNEL.replace("600", "2000").replace("graph()", "graph(kept=range(0, 2000, 7))")
+    kernel = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root, text=True)
+    assert kernel.stdout is not None
+    begun = kernel.stdout.readline().strip()
+    time.sleep(0.5)
+    os.kill(kernel.pid, signal.SIGKILL)
+    kernel.wait()
+    kernel.stdout.close()
+
+    DAGS.clear()
+    assert [orphan.id for orphan in joining.orphans() if orphan.id == begun] == [begun]
+    run = dagnb.attach()
+    assert run.id == begun
+    assert run.wait(60).state == "done"
+    want = values_of(random_dag(2000, 9, mix_slowly))
+    assert len(run.kept) >= 286
+    for task in run.kept:
+        assert run.result(run.graph.keys[task]) == want[task]
+    told_once(run, 2000)
+    assert len(run.hub.store.live_runs()) == 0
+    DAGS.clear()

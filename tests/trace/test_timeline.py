@@ -87,6 +87,24 @@ def test_a_batch_folds_like_its_events_one_by_one(sent):
         assert changed.tolist() == sorted(set(changed.tolist()))
 
 
+@settings(max_examples=100)
+@given(st.lists(batches, max_size=8), st.lists(batches, max_size=3))
+def test_many_batches_fold_together_as_one_after_the_other(sent, later):
+    together, slow = Timeline(TASKS), Timeline(TASKS)
+    together.apply_batches(sent)
+    for one in sent:
+        slow.apply_batch(one)
+    assert together.same_as(slow)
+    assert np.array_equal(together.provisional, slow.provisional)
+    together.apply_batches(later)  # what is open has to be taken back, or settled, as before
+    for one in later:
+        slow.apply_batch(one)
+    for worker in range(WORKERS):
+        together.apply(WorkerLost(worker))
+        slow.apply(WorkerLost(worker))
+    assert together.same_as(slow)
+
+
 @settings(max_examples=60)
 @given(st.lists(batches, max_size=6))
 def test_what_a_worker_said_since_its_commit_is_gone_when_it_is_lost(sent):
