@@ -23,7 +23,7 @@ import hiredis
 from dagnb import errors
 from dagnb.errors import StoreError, StoreUnreachableError
 from dagnb.runtime.serialize import seal, unseal
-from dagnb.runtime.wire import LOST, Wire
+from dagnb.runtime.wire import LOST, PAUSE, Wire
 
 #: The list on which the supervisor listens, and the purposes that signatures cover.
 LIST = "dagnb:supervisor"
@@ -69,19 +69,23 @@ def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: 
     reply = f"dagnb:answer:{secrets.token_hex(8)}"
     request = pack_request(secret, verb, fields | {"reply": reply})
     end = time.monotonic() + patience
-    again = 0.0
+    again, refused = 0.0, ""
     while time.monotonic() < end:
         try:
             if time.monotonic() >= again:
                 wire.call("RPUSH", LIST, request)
                 again = time.monotonic() + REPEAT
             found = wire.call("BLPOP", reply, 1)
-        except (*LOST, hiredis.ReplyError):
+        except LOST:
             again = 0.0
+            continue
+        except hiredis.ReplyError as error:  # memory or disk are full
+            again, refused = 0.0, f"\n  Redis refused: {error}"
+            time.sleep(PAUSE)
             continue
         if found:
             return _opened(secret, found[1])
-    msg = f"the supervisor has not answered ({verb}) within {patience:.0f} s\n  {wire.path}"
+    msg = f"the supervisor has not answered ({verb}) within {patience:.0f} s\n  {wire.path}{refused}"
     msg += "\n  `%dag doctor` tells what is wrong."
     raise StoreUnreachableError(msg)
 

@@ -163,7 +163,10 @@ class Supervisor:
             "protocol": PROTOCOL,
             "python": sys.executable,
         }
-        self.directory.write(self.directory.state, json.dumps(state).encode())
+        try:
+            self.directory.write(self.directory.state, json.dumps(state).encode())
+        except OSError as error:  # a full disk: what is there stays
+            log(f"{self.directory.state} could not be written: {error}")
 
     # -- loop ----------------------------------------------------------------------------------------------------------
 
@@ -364,8 +367,9 @@ class Supervisor:
 
 def log(text: str) -> None:
     """One line into supervisor.log."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # its disk may be full, which must not end us
+        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        sys.stderr.flush()
 
 
 def serve(supervisor: Supervisor, ready: int) -> int:

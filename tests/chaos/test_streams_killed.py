@@ -8,8 +8,7 @@ import pytest
 from dagnb.graph.graph import TaskRef
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import start
-from tests.chaos.test_annotated_killed import spree
-from tests.chaos.test_worker_killed import told_once
+from tests.chaos.spree import hunt, told_once
 from tests.runtime.dags import Sketch, total
 from tests.runtime.flows import LENGTH, heavy, made, marks, taken, weights, woven
 from tests.runtime.test_annotations import nothing_left, planned
@@ -61,7 +60,7 @@ def test_sigkill_among_large_streams(pool):
     graph = sketch.graph()
     where = [k % 3 for i in range(30) for k in (i, i + 1)] + [-1]
     begun = start(graph, planned(graph, where, {}, workers=3), pool)
-    spree(pool, begun, 0.1, 1)
+    hunt(pool, begun, 0.1, 1)
     assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(30))
 
 
@@ -71,5 +70,5 @@ def test_sigkill_among_woven_streams(pool, seed):
     graph = sketch.graph(kept=range(150))
     where = np.random.default_rng(seed).integers(-1, 3, 150).tolist()
     begun = start(graph, planned(graph, where, {}, workers=3), pool)
-    spree(pool, begun, 0.08, seed)
+    hunt(pool, begun, 0.08, seed)
     assert [begun.result(TaskRef(i)) for i in range(150)] == want
