@@ -32,6 +32,11 @@ ASK, ANSWER = b"supervisor request", b"supervisor answer"
 #: Seconds an answer waits to be fetched.
 KEPT = 60
 
+#: Scripts that ask, and that answer. They begin with DEL, because who has begun to write is not refused: runs can be
+#: cancelled, and the pool be stopped, also when memory is full.
+_SAY = "redis.call('DEL', KEYS[2]) return redis.call('RPUSH', KEYS[1], ARGV[1])"
+_ANSWER = f"redis.call('DEL', KEYS[1]) redis.call('RPUSH', KEYS[1], ARGV[1]) redis.call('EXPIRE', KEYS[1], {KEPT})"
+
 #: Seconds after which a request is sent again: it may have been lost with Redis.
 REPEAT = 5.0
 
@@ -58,7 +63,12 @@ def pack_answer(secret: bytes, fields: dict[str, Any]) -> bytes:
 
 def send(wire: Wire, secret: bytes, verb: str, **fields: Any) -> None:
     """Ask for something that has no answer."""
-    wire.call("RPUSH", LIST, pack_request(secret, verb, fields))
+    wire.call("EVAL", _SAY, 2, LIST, "dagnb:answer:", pack_request(secret, verb, fields))
+
+
+def answer(wire: Wire, secret: bytes, reply: str, fields: dict[str, Any]) -> None:
+    """Say what a kernel waits for on its list."""
+    wire.call("EVAL", _ANSWER, 1, reply, pack_answer(secret, fields))
 
 
 def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: Any) -> dict[str, Any]:
@@ -73,7 +83,7 @@ def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: 
     while time.monotonic() < end:
         try:
             if time.monotonic() >= again:
-                wire.call("RPUSH", LIST, request)
+                wire.call("EVAL", _SAY, 2, LIST, reply, request)
                 again = time.monotonic() + REPEAT
             found = wire.call("BLPOP", reply, 1)
         except LOST:
@@ -91,10 +101,10 @@ def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: 
 
 
 def _opened(secret: bytes, data: bytes) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(bytes(unseal(secret, ANSWER, data)))
-    if "error" in answer:
-        raise failure(answer["error"], answer["text"])
-    return answer
+    said: dict[str, Any] = json.loads(bytes(unseal(secret, ANSWER, data)))
+    if "error" in said:
+        raise failure(said["error"], said["text"])
+    return said
 
 
 def failure(kind: str, text: str) -> StoreError:

@@ -328,8 +328,7 @@ class Supervisor:
 
     def _answer(self, reply: str, fields: dict[str, Any]) -> None:
         if reply:
-            answer = requests.pack_answer(self.secret, fields)
-            self.calls.calls([("RPUSH", reply, answer), ("EXPIRE", reply, requests.KEPT)])
+            requests.answer(self.calls, self.secret, reply, fields)
 
     def _refuse(self, reply: str, text: str) -> None:
         self._answer(reply, {"error": "StoreError", "text": text})

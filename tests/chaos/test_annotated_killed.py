@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import random
-import time
-from typing import Any
 
-import numpy as np
 import pytest
 
 from dagnb.graph.graph import TaskRef
 from dagnb.planning.assignment import Annotations
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import start
-from dagnb.runtime.values import INLINE
 from dagnb.trace.events import RecordKind
 from tests.chaos.spree import hunt, values_of
-from tests.chaos.work import block, heads, nap, total
+from tests.chaos.work import block, heads, nap, peek, table, total
 from tests.runtime.dags import Sketch, random_dag
 from tests.runtime.test_annotations import chance_plan, planned, w
 
@@ -60,23 +56,13 @@ def large(pool: LocalPool, seed: int, every: float) -> None:
 
 @pytest.mark.slow
 def test_sigkill_among_large_duplicates(pool):
-    large(pool, 5, 0.03)
+    large(pool, 5, 0.15)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(300, 310))
 def test_sigkill_among_large_duplicates_with_many_seeds(pool, seed):
     large(pool, seed, random.Random(seed).uniform(0.05, 0.2))
-
-
-def table(number: int) -> Any:
-    time.sleep(0.01)
-    return np.full(INLINE, float(number))
-
-
-def peek(x: Any, number: int) -> float:
-    time.sleep(0.02)
-    return float(x[0]) + number
 
 
 def test_a_value_at_home_is_made_again_when_its_worker_dies(pool):

@@ -66,6 +66,9 @@ def test_a_run_can_be_cancelled_without_memory():
     with siege(3, tasks=400) as found:
         found.under_way()
         limit(found, 1)
+        began = time.monotonic()
+        assert found.pool.status().runs == (found.run.id,)
         found.run.cancel()
         assert found.run.state == "cancelled"
-        limit(found, 0)
+        found.pool.stop()
+        assert time.monotonic() - began < 5

@@ -9,7 +9,8 @@ from dagnb.graph.graph import TaskRef
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import start
 from tests.chaos.spree import hunt, told_once
-from tests.runtime.dags import Sketch, total
+from tests.chaos.work import agreed, total
+from tests.runtime.dags import Sketch
 from tests.runtime.flows import LENGTH, heavy, made, marks, taken, weights, woven
 from tests.runtime.test_annotations import nothing_left, planned
 
@@ -19,11 +20,6 @@ pytestmark = pytest.mark.chaos
 @pytest.fixture(scope="module")
 def pool() -> LocalPool:
     return LocalPool.connect()
-
-
-def same(both: list[list[str]]) -> list[str]:
-    assert both[0] == both[1]
-    return both[0]
 
 
 @pytest.mark.parametrize("free", [False, True], ids=["named", "free"])
@@ -40,7 +36,7 @@ def test_a_death_on_either_side_loses_nothing_and_repeats_no_outcome(pool, tmp_p
     sketch = Sketch()
     source = sketch(made, path, producer, "chunk")
     reader = sketch(taken, path, consumer, source)
-    last = sketch(same, [source, reader])
+    last = sketch(agreed, [source, reader])
     graph = sketch.graph(kept=[source.task, reader.task])
     begun = start(graph, planned(graph, [-1, -1, -1] if free else [0, 1, 0], {}), pool).wait(30)
     assert begun.state == "done", (begun.state, begun.errors())
@@ -60,7 +56,7 @@ def test_sigkill_among_large_streams(pool):
     graph = sketch.graph()
     where = [k % 3 for i in range(30) for k in (i, i + 1)] + [-1]
     begun = start(graph, planned(graph, where, {}, workers=3), pool)
-    hunt(pool, begun, 0.1, 1)
+    hunt(pool, begun, 0.3, 1)
     assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(30))
 
 

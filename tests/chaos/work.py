@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from typing import Any
 
 
 def mix(number: int, *xs: int) -> int:
@@ -21,7 +23,7 @@ def total(xs: list[int]) -> int:
     return sum(xs)
 
 
-def block(number: int, *xs: object) -> object:
+def block(number: int, *xs: Any) -> Any:
     """Half a megabyte whose content depends on all inputs; checks that no input is torn."""
     import numpy as np
 
@@ -31,6 +33,35 @@ def block(number: int, *xs: object) -> object:
     return np.full(60_000, float(mix(number, *(int(x[0]) for x in xs))))
 
 
-def heads(xs: list[object]) -> int:
+def heads(xs: list[Any]) -> int:
     """What is left of many blocks."""
     return int(sum(x[0] for x in xs))
+
+
+def counted(path: str, seconds: float, number: int, *xs: int) -> int:
+    """Says that it has begun, in one write that no other can tear, and takes its time."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, b"%d\n" % number)
+    os.close(file)
+    time.sleep(seconds)
+    return mix(number, *xs)
+
+
+def table(number: int) -> Any:
+    """Half a megabyte: too large to travel with a claim."""
+    import numpy as np
+
+    time.sleep(0.01)
+    return np.full(1 << 16, float(number))
+
+
+def peek(x: Any, number: int) -> float:
+    """A look at a table."""
+    time.sleep(0.02)
+    return float(x[0]) + number
+
+
+def agreed(both: list[list[str]]) -> list[str]:
+    """What two have to say, if it is the same."""
+    assert both[0] == both[1]
+    return both[0]
