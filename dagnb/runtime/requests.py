@@ -85,7 +85,10 @@ def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: 
             if time.monotonic() >= again:
                 wire.call("EVAL", _SAY, 2, LIST, reply, request)
                 again = time.monotonic() + REPEAT
+            line = wire.socket
             found = wire.call("BLPOP", reply, 1)
+            if wire.socket is not line:
+                again = 0.0  # whoever had the request may have gone with Redis
         except LOST:
             again = 0.0
             continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.spree import SOUND, Siege, Verdict, besieged
+from dagnb.runtime import requests
+from tests.chaos.spree import SOUND, Siege, Verdict, audit, besieged, siege
 
 pytestmark = pytest.mark.chaos
 
@@ -23,3 +24,16 @@ def fault(seed: int) -> Verdict:
 
 def test_sigkill_of_the_supervisor():
     assert fault(1) == SOUND
+
+
+def test_a_request_that_went_with_the_supervisor_is_made_again_at_once(monkeypatch):
+    """Redis may hand it to the connection of the dead one, before it notices."""
+    monkeypatch.setattr(requests, "REPEAT", 1e9)
+    with siege(2, tasks=400) as found:
+        found.under_way()
+        for _ in range(3):
+            found.kill("supervisor")
+            assert found.run.id in found.pool.status().runs or not found.go_on(0)
+        while found.go_on(0.5):
+            pass
+        assert audit(found) == SOUND
