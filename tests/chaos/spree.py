@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ import numpy as np
 from dagnb.errors import DagnbError
 from dagnb.runtime.directory import is_taken
 from dagnb.runtime.hub import Hub
+from dagnb.runtime.marks import Marks
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import Run, start
 from dagnb.runtime.watch import state_of
@@ -34,7 +36,6 @@ from tests.runtime.test_annotations import nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
@@ -274,13 +275,17 @@ def hunt(pool: LocalPool, begun: Run, every: float, seed: int) -> None:
     died twice: a third time it would count as the cause.
     """
     chance, killed = random.Random(seed), Counter[int | None]()
+    marks = Marks(Path(pool.directory, "marks"))
     while begun.wait(every).state == "running":
-        busy = [worker for worker in pool.status().workers if worker.task is not None and killed[worker.task] < 2]
-        if busy:
-            worker = chance.choice(busy)
-            killed[worker.task] += 1
-            with suppress(ProcessLookupError):
-                os.kill(worker.pid or 0, signal.SIGKILL)
+        busy = [worker for worker in pool.status().workers if worker.pid and worker.task is not None]
+        victim = chance.choice(busy or [None])
+        with suppress(ProcessLookupError):
+            if victim is not None:
+                os.kill(victim.pid, signal.SIGSTOP)  # or it would be at another task meanwhile
+                task = marks.read(victim.slot).task
+                dies = task is not None and killed[task] < 2
+                killed[task] += dies
+                os.kill(victim.pid, signal.SIGKILL if dies else signal.SIGCONT)
     assert killed.total()
     assert begun.state == "done", begun.errors()
     told_once(begun, len(begun.graph))
