@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.chaos
 
 #: At most so many in a run.
-DEATHS = 8
+DEATHS = 5
 
 
 @pytest.fixture(scope="module")
