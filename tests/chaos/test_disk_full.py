@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dagnb.errors import StoreError
+from dagnb.runtime import line
 from tests.chaos.spree import SOUND, Siege, Verdict, audit, siege
 
 if TYPE_CHECKING:
@@ -57,18 +59,23 @@ def refuses(found: Siege) -> bool:
     return b"aof_last_write_status:err" in told
 
 
+def filled(found: Siege, home: Path) -> Path:
+    """Leave no byte until Redis has noticed; what takes the room."""
+    ballast, end = fill(home), time.monotonic() + 10
+    while not refuses(found):
+        assert time.monotonic() < end, "Redis does not notice"
+        fill(home)  # a log may have been shortened
+        found.go_on(0.1)
+    return ballast
+
+
 def fault(seed: int) -> Verdict:
     """Twice there is no room for longer than a second; once a worker dies in it."""
     with little_disk() as home, siege(seed, tasks=1_000, home=home) as found:
         found.under_way()
         for strike in range(2):
             victim = found.chance.choice(found.workers())
-            ballast = fill(home)
-            end = time.monotonic() + 10
-            while not refuses(found) and time.monotonic() < end:
-                fill(home)  # a log may have been shortened
-                found.go_on(0.1)
-            assert refuses(found)
+            ballast = filled(found, home)
             if strike:
                 found.strike(victim.pid)
             assert found.go_on(1.0)
@@ -82,3 +89,16 @@ def fault(seed: int) -> Verdict:
 
 def test_no_disk_for_a_while():
     assert fault(1) == SOUND
+
+
+def test_no_disk_for_long_is_told_and_the_run_is_not_lost(monkeypatch):
+    monkeypatch.setattr(line, "PATIENCE", 1.0)
+    with little_disk() as home, siege(2, tasks=1_000, home=home) as found:
+        found.under_way()
+        ballast = filled(found, home)
+        with pytest.raises(StoreError, match=r"(?s)nothing for 1 s: MISCONF .*No space left.*not lost"):
+            found.run.wait()
+        ballast.unlink()
+        while found.go_on(0.5):
+            pass
+        assert audit(found) == SOUND
