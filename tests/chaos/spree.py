@@ -268,6 +268,14 @@ def told_once(run: Run, tasks: int) -> None:
     assert (run.timeline.state == TaskState.DONE).all()
 
 
+def kill_one(pool: LocalPool, chance: random.Random) -> None:
+    """SIGKILL a worker that chance chooses."""
+    living = [worker.pid for worker in pool.status().workers if worker.pid]
+    if living:
+        with suppress(ProcessLookupError):
+            os.kill(chance.choice(living), signal.SIGKILL)
+
+
 def hunt(pool: LocalPool, begun: Run, every: float, seed: int) -> None:
     """Kill workers that are at a task until the run has ended; nothing of it may be left.
 

@@ -47,7 +47,7 @@ def test_a_worker_that_was_given_up_while_it_was_frozen_is_refused():
         found.under_way()
         slot = freeze(found)
         victim = next(worker for worker in found.workers() if worker.slot == slot)
-        back = Hub.of(found.pool).store.recover(None, slot, time.time_ns(), None, "")
+        back = Hub.of(found.pool).store.recover(None, slot, time.time_ns(), None)
         assert back > 0, "it owned what it was at"
         found.go_on(0.3)
         os.kill(victim.pid, signal.SIGCONT)

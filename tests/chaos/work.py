@@ -65,3 +65,14 @@ def agreed(both: list[list[str]]) -> list[str]:
     """What two have to say, if it is the same."""
     assert both[0] == both[1]
     return both[0]
+
+
+def flaky(folder: str, number: int, *xs: int) -> int:
+    """Every third task fails at its first two calls."""
+    time.sleep(0.003)
+    with open(f"{folder}/{number}", "a") as file:  # noqa: PTH123  pathlib takes its time to import
+        file.write("x")
+        file.flush()
+        if number % 3 == 0 and file.tell() <= 2:
+            raise OSError(f"no luck with {number}")
+    return mix(number, *xs)
