@@ -13,7 +13,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-long check fix lab js notebooks bench bench-planning clean browser
+.PHONY: help demo test test-long chaos check fix lab js notebooks bench bench-planning clean browser
 
 help:  ## this list
 	@echo "dagnb: make TARGET"
@@ -29,6 +29,9 @@ test: $(VENV)/.dev node_modules/.made browser  ## all tests, the browser's inclu
 
 test-long: $(VENV)/.dev node_modules/.made browser  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+chaos: $(VENV)/.dev  ## every fault with SEEDS seeds, and how soon things are as before: SEEDS=100 ARGS="--only frozen"
+	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),10) $(ARGS)
 
 check: $(VENV)/.dev node_modules/.made  ## format, lint, types, import contract, TypeScript, lock files
 	@$(BIN)/ruff check .

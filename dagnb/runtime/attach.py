@@ -61,8 +61,6 @@ class KernelWire(Wire):
         while True:
             try:
                 super().connect()
-                self.send((("PING",),))  # a name may be set while Redis still reads what it remembers
-                self.read()
             except (StoreUnreachableError, hiredis.ReplyError, *LOST):
                 self.close()
                 gone = not is_taken(self.directory.lock)
@@ -113,11 +111,11 @@ class Attachment:
 
         Raises StoreUnreachableError when Redis does not come back.
         """
-        self.wire.call("PING")
+        self.wire.call("ECHO", "")  # never refused, as PING is when the disk is full
         try:
             return KernelWire(self.path, self.kernel, self.directory, self.settings)
         except (StoreUnreachableError, hiredis.ReplyError, *LOST):
-            self.wire.call("PING")  # it was killed since: the first connection brings its successor
+            self.wire.call("ECHO", "")  # it was killed since: the first connection brings its successor
             return KernelWire(self.path, self.kernel, self.directory, self.settings)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import hiredis
 
-from .wire import LOST, SHORTEST, Wire, Word, pack
+from .wire import LOST, PASSING, PAUSE, SHORTEST, Wire, Word, pack
 
 #: Exit codes: declared dead while alive; Redis has gone back in time. Neither is the running task's fault.
 FENCED, GAP = 17, 18
@@ -64,8 +64,8 @@ class Conversation:
     def _mend(self, text: str) -> None:
         if "NOSCRIPT" in text:
             self.load()
-        elif text.startswith(("LOADING", "BUSY", "OOM", "MISCONF")):
-            time.sleep(0.05)  # full or starting: the request has changed nothing and waits
+        elif text.startswith(PASSING):
+            time.sleep(PAUSE)  # full or starting: the request has changed nothing and waits
         else:
             raise hiredis.ReplyError(text)
         self._resend()
@@ -87,7 +87,10 @@ class Conversation:
         try:
             self.wire.send([("BLPOP", inbox, max(patience, SHORTEST))])
             answer = self.wire.read()
-        except (*LOST, hiredis.ReplyError):
+        except hiredis.ReplyError:  # its disk is full
+            time.sleep(PAUSE)
+            return None
+        except LOST:
             self.wire.close()
             self.wire.connect()
             return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import hiredis
 
 from dagnb.runtime import requests
-from dagnb.runtime.wire import LOST
+from dagnb.runtime.wire import LOST, PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,10 @@ class Ear:
         """Where something was said, and what; nothing where the connection was lost. Then `listen` again."""
         try:
             key, word = self.wire.read()
-        except (*LOST, hiredis.ReplyError):
+        except hiredis.ReplyError:  # its disk is full
+            time.sleep(PAUSE)
+            return requests.LIST, b""
+        except LOST:
             self._again()
             return requests.LIST, b""
         return key.decode(), word

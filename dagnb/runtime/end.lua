@@ -8,6 +8,7 @@
 local run, dagnb = KEYS[1], KEYS[2]
 local call = redis.call
 if call('HGET', run .. 'meta', 'state') ~= 'running' then return 0 end
+call('DEL', run .. 'idle') -- first, because a script that has begun to write is not refused: memory may be full
 call('HSET', run .. 'meta', 'state', ARGV[2], 'ended', ARGV[4], 'reason', ARGV[3])
 ended(run, dagnb, ARGV[1], ARGV[2], nil)
 return 1

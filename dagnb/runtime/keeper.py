@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import hiredis
 
 from dagnb.errors import StoreError, StoreUnreachableError
 from dagnb.runtime.server import (
@@ -19,7 +21,7 @@ from dagnb.runtime.server import (
     wait_ready,
 )
 from dagnb.runtime.status import RedisStatus
-from dagnb.runtime.wire import PATIENCE, Wire
+from dagnb.runtime.wire import PASSING, PATIENCE, Wire
 from dagnb.settings import hide_password
 
 if TYPE_CHECKING:
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
 
     from dagnb.runtime.children import Child
     from dagnb.runtime.directory import RuntimeDir
+    from dagnb.runtime.wire import Word
     from dagnb.settings import Settings
 
 #: Key of the supervisor that uses this Redis, and the seconds it counts without being renewed.
 OWNER, OWNED = "dagnb:owner", 30
+#: Seconds to wait while Redis refuses because memory or disk are full. Then we end; a successor takes up what is there.
+BEARS = 60.0
 #: Pauses in seconds between attempts to start a Redis that has died.
 PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
 #: Seconds that a new Redis has to be up, and one that has a history to read: a gigabyte takes about ten.
@@ -42,7 +47,7 @@ class OwnWire(Wire):
 
     def __init__(self, path: str, revive: Callable[[], None], name: str) -> None:
         self.revive = revive
-        super().__init__(path, name, patience=0.0)
+        super().__init__(path, name, patience=0.0, bears=BEARS)
 
     def connect(self) -> None:
         """(Re)connect, to a new server if the old one has ended: its sockets close a moment before it is dead."""
@@ -57,6 +62,16 @@ class OwnWire(Wire):
                 time.sleep(0.005)
             else:
                 return
+
+    def calls(self, commands: list[tuple[Word, ...]]) -> list[Any]:
+        """See `Wire.calls`. Raises StoreError when Redis has refused for too long."""
+        try:
+            return super().calls(commands)
+        except hiredis.ReplyError as error:
+            if not str(error).startswith(PASSING):
+                raise
+            msg = f"Redis has refused for {self.bears:.0f} s: {error}\n  {hide_password(self.path)}"
+            raise StoreError(msg) from error
 
 
 class Keeper:

@@ -8,6 +8,7 @@ with the values in hand.
 from __future__ import annotations
 
 import select
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import hiredis
 from dagnb.errors import StoreError
 
 from .keys import run_prefix
-from .wire import LOST, SHORTEST
+from .wire import LOST, PAUSE, SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 FEW = 4
 #: Seconds that Redis waits for the end before it answers that the run goes on.
 TURN = 1.0
+#: Seconds of waiting on a Redis that is full, before whoever waits is told.
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Line:
         self.hub, self.run = hub, run
         self.wanted = sorted(kept) if 0 < len(kept) <= FEW else []
         self._wire: Wire | None = None  # has been asked, and has not answered
+        self._refusing = 0.0  # since when Redis refuses, in seconds of the monotonic clock
 
     def submit(self, commands: list[tuple[Word, ...]], further: Sequence[tuple[Word, ...]] = ()) -> None:
         """Send a transaction once, what follows it, and the question for the end. Raises StoreError when it is refused.
@@ -99,7 +103,7 @@ class Line:
     def hear(self, patience: float) -> Told | None:
         """How the run stands when it has ended, after `patience` seconds, or earlier; None when nobody could say.
 
-        An interrupt in the middle throws the connection away.
+        An interrupt in the middle throws the connection away. Raises StoreError when Redis has been full for long.
         """
         wire, self._wire = self._wire, None
         try:
@@ -110,14 +114,28 @@ class Line:
                 self._wire = wire  # its answer is still to come
                 return None
             answers = [wire.read() for _ in range(3 if self.wanted else 2)]
-        except (*LOST, hiredis.ReplyError):
+        except LOST:
             wire.close() if wire is not None else None
+            return None
+        except hiredis.ReplyError as error:
+            wire.close() if wire is not None else None
+            self._refused(str(error))
             return None
         except BaseException:
             wire.close() if wire is not None else None
             raise
+        self._refusing = 0.0
         self.hub.give_back(wire)
         return self._told(answers)
+
+    def _refused(self, why: str) -> None:
+        """Memory or disk are full: the workers wait for room, and so do we, for a while."""
+        self._refusing = self._refusing or time.monotonic()
+        time.sleep(PAUSE)
+        if time.monotonic() - self._refusing > PATIENCE:
+            self._refusing = 0.0
+            msg = f"Redis has taken nothing for {PATIENCE:.0f} s: {why}\n  run {self.run}, which waits and is not lost"
+            raise StoreError(msg + "\n  Make room, then wait for the run again. `%dag doctor` tells more.")
 
     def _told(self, answers: list[Any]) -> Told | None:
         state, ended, reason = answers[1]

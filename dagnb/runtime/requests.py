@@ -23,7 +23,7 @@ import hiredis
 from dagnb import errors
 from dagnb.errors import StoreError, StoreUnreachableError
 from dagnb.runtime.serialize import seal, unseal
-from dagnb.runtime.wire import LOST, Wire
+from dagnb.runtime.wire import LOST, PAUSE, Wire
 
 #: The list on which the supervisor listens, and the purposes that signatures cover.
 LIST = "dagnb:supervisor"
@@ -31,6 +31,11 @@ ASK, ANSWER = b"supervisor request", b"supervisor answer"
 
 #: Seconds an answer waits to be fetched.
 KEPT = 60
+
+#: Scripts that ask, and that answer. They begin with DEL, because who has begun to write is not refused: runs can be
+#: cancelled, and the pool be stopped, also when memory is full.
+_SAY = "redis.call('DEL', KEYS[2]) return redis.call('RPUSH', KEYS[1], ARGV[1])"
+_ANSWER = f"redis.call('DEL', KEYS[1]) redis.call('RPUSH', KEYS[1], ARGV[1]) redis.call('EXPIRE', KEYS[1], {KEPT})"
 
 #: Seconds after which a request is sent again: it may have been lost with Redis.
 REPEAT = 5.0
@@ -58,7 +63,12 @@ def pack_answer(secret: bytes, fields: dict[str, Any]) -> bytes:
 
 def send(wire: Wire, secret: bytes, verb: str, **fields: Any) -> None:
     """Ask for something that has no answer."""
-    wire.call("RPUSH", LIST, pack_request(secret, verb, fields))
+    wire.call("EVAL", _SAY, 2, LIST, "dagnb:answer:", pack_request(secret, verb, fields))
+
+
+def answer(wire: Wire, secret: bytes, reply: str, fields: dict[str, Any]) -> None:
+    """Say what a kernel waits for on its list."""
+    wire.call("EVAL", _ANSWER, 1, reply, pack_answer(secret, fields))
 
 
 def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: Any) -> dict[str, Any]:
@@ -69,28 +79,35 @@ def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: 
     reply = f"dagnb:answer:{secrets.token_hex(8)}"
     request = pack_request(secret, verb, fields | {"reply": reply})
     end = time.monotonic() + patience
-    again = 0.0
+    again, refused = 0.0, ""
     while time.monotonic() < end:
         try:
             if time.monotonic() >= again:
-                wire.call("RPUSH", LIST, request)
+                wire.call("EVAL", _SAY, 2, LIST, reply, request)
                 again = time.monotonic() + REPEAT
+            line = wire.socket
             found = wire.call("BLPOP", reply, 1)
-        except (*LOST, hiredis.ReplyError):
+            if wire.socket is not line:
+                again = 0.0  # whoever had the request may have gone with Redis
+        except LOST:
             again = 0.0
+            continue
+        except hiredis.ReplyError as error:  # memory or disk are full
+            again, refused = 0.0, f"\n  Redis refused: {error}"
+            time.sleep(PAUSE)
             continue
         if found:
             return _opened(secret, found[1])
-    msg = f"the supervisor has not answered ({verb}) within {patience:.0f} s\n  {wire.path}"
+    msg = f"the supervisor has not answered ({verb}) within {patience:.0f} s\n  {wire.path}{refused}"
     msg += "\n  `%dag doctor` tells what is wrong."
     raise StoreUnreachableError(msg)
 
 
 def _opened(secret: bytes, data: bytes) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(bytes(unseal(secret, ANSWER, data)))
-    if "error" in answer:
-        raise failure(answer["error"], answer["text"])
-    return answer
+    said: dict[str, Any] = json.loads(bytes(unseal(secret, ANSWER, data)))
+    if "error" in said:
+        raise failure(said["error"], said["text"])
+    return said
 
 
 def failure(kind: str, text: str) -> StoreError:

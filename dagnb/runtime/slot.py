@@ -103,6 +103,8 @@ class Slot:
     broken: str = ""
     #: It is to end and not to be replaced.
     stopping: bool = False
+    #: It is killed for what no task of it has done.
+    excused: bool = False
     #: Processors that its worker is bound to; none: not bound.
     processors: frozenset[int] = frozenset()
     #: Bytes resident in its worker before the first task, and those beyond that were found to be too much; 0: none.

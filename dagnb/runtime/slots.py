@@ -29,6 +29,7 @@ from dagnb.runtime.children import Child
 from dagnb.runtime.deadlines import Deadlines
 from dagnb.runtime.forking import can_fork
 from dagnb.runtime.frames import address
+from dagnb.runtime.frozen import Frozen
 from dagnb.runtime.marks import SLOTS, Mark, Marks
 from dagnb.runtime.resources import memory_reason
 from dagnb.runtime.server import tail
@@ -92,11 +93,12 @@ class Slots:
     deaths: int = 0
     watch: Watch = field(init=False)
     deadlines: Deadlines = field(init=False)
+    frozen: Frozen = field(init=False)
     _epoch: int = 0
 
     def __post_init__(self) -> None:
         self.watch = Watch(self, self.marks)
-        self.deadlines = Deadlines(self, self.marks)
+        self.deadlines, self.frozen = Deadlines(self, self.marks), Frozen(self)
 
     def resources(self, slot: Slot) -> Resources:
         """What the worker of a slot may use."""
@@ -180,7 +182,7 @@ class Slots:
         voice.started()
         slot.voice = voice
         slot.ready, slot.up, slot.since, slot.again = reading, False, time.monotonic(), 0.0
-        slot.peak = slot.bare = 0
+        slot.peak, slot.bare, slot.excused = 0, 0, False
         slot.late, slot.overdue = 0.0, False
 
     def processors_for(self, slot: Slot) -> frozenset[int]:
@@ -228,7 +230,8 @@ class Slots:
         slot.child, slot.voice, slot.up, slot.deadline = None, None, False, 0.0
         rested = child.exit_code == RESTED
         self.deaths += child.exit_code not in {RESTED, STALE}
-        excused = slot.stopping or rested or child.exit_code in {*FENCED, STALE} or mark.run in self.cancelled
+        own = rested or child.exit_code in {*FENCED, STALE}
+        excused = slot.stopping or slot.excused or own or mark.run in self.cancelled
         back = self.fence(slot, None if excused else self.charge(slot, mark, child))
         words = f"{child.ending()}; task {mark.task}, {max(back, 0)} given back"
         self.log(f"worker {slot.number} (pid {child.pid}) ended: {words}")
@@ -330,6 +333,7 @@ class Slots:
                 self.respawn(slot)
         self.watch.tick(now)
         self.deadlines.tick(now)
+        self.frozen.tick(now)
 
     def summon(self, slot: Slot) -> None:
         """Start the worker of an elastic slot, unless it is there or about to come."""
@@ -348,7 +352,7 @@ class Slots:
     def due(self) -> float:
         """The next moment at which `tick` has something to do; infinity when there is none."""
         times = [t for slot in self.slots.values() for t in (slot.deadline, slot.again) if t]
-        return min([*times, self.watch.next, self.deadlines.next])
+        return min([*times, self.watch.next, self.deadlines.next, self.frozen.next])
 
     def forget(self, live: Mapping[str, object] | set[str]) -> None:
         """Drop what is remembered of runs that have ended; a cancelled one ends before its workers have left it."""

@@ -165,7 +165,10 @@ class Supervisor:
             "python": sys.executable,
             "language": PYTHON,
         }
-        self.directory.write(self.directory.state, json.dumps(state).encode())
+        try:
+            self.directory.write(self.directory.state, json.dumps(state).encode())
+        except OSError as error:  # a full disk: what is there stays
+            log(f"{self.directory.state} could not be written: {error}")
 
     # -- loop ----------------------------------------------------------------------------------------------------------
 
@@ -329,8 +332,7 @@ class Supervisor:
 
     def _answer(self, reply: str, fields: dict[str, Any]) -> None:
         if reply:
-            answer = requests.pack_answer(self.secret, fields)
-            self.calls.calls([("RPUSH", reply, answer), ("EXPIRE", reply, requests.KEPT)])
+            requests.answer(self.calls, self.secret, reply, fields)
 
     def _refuse(self, reply: str, text: str) -> None:
         self._answer(reply, {"error": "StoreError", "text": text})
@@ -368,8 +370,9 @@ class Supervisor:
 
 def log(text: str) -> None:
     """One line into supervisor.log."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # its disk may be full, which must not end us
+        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        sys.stderr.flush()
 
 
 def serve(supervisor: Supervisor, ready: int) -> int:

@@ -216,7 +216,7 @@ if second then
   for key in string.gmatch(ARGV[14], '[^,]+') do call('UNLINK', key) end
 else
   for key in string.gmatch(ARGV[14], '[^,]+') do
-    if string.sub(key, #run + 1, #run + 1) == 'k' then call('LREM', run .. 'loose', 1, key) end
+    if string.sub(key, #run + 1, #run + 1) == 'k' then call('LREM', run .. 'loose', 0, key) end
   end
   for to, notice in string.gmatch(ARGV[24], '(%d+) ([^,]+)') do call('RPUSH', run .. 'pre' .. to, notice) end
 end

@@ -53,10 +53,10 @@ class Voice:
             os.close(self.reading)
             self.reading = -1
             return
-        os.write(self.file, data)
-        self.size += len(data)
-        if self.size > LIMIT:
-            self._shorten()
+        with suppress(OSError):  # a full disk takes nothing of it, and must not end us
+            self.size += os.write(self.file, data)
+            if self.size > LIMIT:
+                self._shorten()
 
     def _shorten(self) -> None:
         """Leave the middle out; the file is open for appending, so that what follows comes behind the end."""

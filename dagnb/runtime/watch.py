@@ -116,11 +116,12 @@ def _proportional(pid: int) -> int:
 def still(pid: int) -> None:
     """Wait until a process that was sent SIGSTOP has stopped."""
     end = time.monotonic() + STOPS
-    while _state(pid) not in {"T", "Z", ""} and time.monotonic() < end:
+    while state_of(pid) not in {"T", "Z", ""} and time.monotonic() < end:
         time.sleep(0.0005)
 
 
-def _state(pid: int) -> str:
+def state_of(pid: int) -> str:
+    """The letter that the system has for what a process does (man 5 proc); empty when it is gone."""
     with suppress(OSError, IndexError):
         return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
     return ""

@@ -34,6 +34,10 @@ CHUNK = 1 << 18
 #: Seconds of the shortest wait: Redis 6.2 cuts what is below a millisecond to 0, and that means for ever.
 SHORTEST = 0.01
 LOST = (EOFError, OSError)
+#: How refusals begin that change nothing and pass: no memory, no disk, a history that is read, a script that runs long.
+PASSING = ("OOM", "MISCONF", "LOADING", "BUSY")
+#: Seconds between two tries while Redis refuses.
+PAUSE = 0.05
 
 
 def open_socket(address: str) -> socket.socket:
@@ -74,12 +78,17 @@ def greeting(address: str, name: str) -> list[tuple[Word, ...]]:
 
 
 class Wire:
-    """One connection. `call` sends again after a loss only where the caller says that this is safe."""
+    """One connection. `call` sends again after a loss only where the caller says that this is safe.
 
-    def __init__(self, path: str, name: str = "", patience: float = PATIENCE) -> None:
+    patience    seconds to wait for a server that is not there
+    bears       seconds to wait for one that is there and refuses, because memory or disk are full
+    """
+
+    def __init__(self, path: str, name: str = "", patience: float = PATIENCE, bears: float = 0.0) -> None:
         self.path = path
         self.name = name
         self.patience = patience
+        self.bears = bears
         self.socket: Any = None
         self._buffer = bytearray(CHUNK)  # kept: a fresh one of this size costs more than the answer that it takes
         self.connect()
@@ -93,8 +102,7 @@ class Wire:
                 self.socket = open_socket(self.path)
                 words = greeting(self.path, self.name)
                 self.send(words)
-                for _ in words:  # PING is refused while Redis still reads what it remembers
-                    self.read()
+                self._greeted(len(words))
             except (*LOST, hiredis.ReplyError) as error:
                 self.close()
                 if time.monotonic() > end:
@@ -107,12 +115,27 @@ class Wire:
             else:
                 return
 
+    def _greeted(self, words: int) -> None:
+        """PING is refused while Redis still reads what it remembers; also when its disk is full: then it is there."""
+        for _ in range(words):
+            try:
+                self.read()
+            except hiredis.ReplyError as error:
+                if not str(error).startswith("MISCONF"):
+                    raise
+
     def send(self, commands: Iterable[tuple[Word, ...]]) -> None:
         """Send several commands in one piece; read as many answers."""
         self.socket.sendall(b"".join([pack(c) for c in commands]))
 
     def read(self) -> Any:
         """The next answer. Raises hiredis.ReplyError for an error reply, EOFError when the connection ended."""
+        answer = self._next()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _next(self) -> Any:
         take = self.reader.gets
         answer = take()
         while answer is False:
@@ -121,8 +144,6 @@ class Wire:
                 raise EOFError
             self.reader.feed(self._buffer, 0, length)  # type: ignore[arg-type]  # its stub knows no other buffers
             answer = take()
-        if isinstance(answer, Exception):
-            raise answer
         return answer
 
     def reads(self, count: int) -> list[Any]:
@@ -147,23 +168,29 @@ class Wire:
 
     def call(self, *words: Word) -> Any:
         """One command that may safely be sent twice: sent again after a lost connection."""
-        while True:
-            try:
-                self.send((words,))
-                return self.read()
-            except LOST:
-                self.close()
-                self.connect()
+        return self.calls([words])[0]
 
     def calls(self, commands: list[tuple[Word, ...]]) -> list[Any]:
-        """Several commands, all of which may safely be sent twice, in one round trip."""
+        """Several commands, all of which may safely be sent twice, in one round trip.
+
+        Raises hiredis.ReplyError for the first that is refused, when all answers are read.
+        """
+        end = 0.0
         while True:
             try:
                 self.send(commands)
-                return [self.read() for _ in commands]
+                answers = [self._next() for _ in commands]
             except LOST:
                 self.close()
                 self.connect()
+                continue
+            refused = next((answer for answer in answers if isinstance(answer, Exception)), None)
+            if refused is None:
+                return answers
+            end = end or time.monotonic() + self.bears
+            if not str(refused).startswith(PASSING) or time.monotonic() >= end:
+                raise refused
+            time.sleep(PAUSE)
 
     def close(self) -> None:
         """Close the socket; `connect` opens another."""

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -70,8 +71,8 @@ class Desk:
         self.directory = directory
         self.secret = (directory / "secret").read_bytes()
         address = (directory / "address").read_text()
-        self.talk = Conversation(Wire(address, f"worker-{slot}"), script("sync"), epoch)
-        self._payloads = Wire(address, f"worker-{slot}-payloads")
+        self.talk = Conversation(Wire(address, f"worker-{slot}", bears=inf), script("sync"), epoch)
+        self._payloads = Wire(address, f"worker-{slot}-payloads", bears=inf)
         self.shelf = Shelf(self._payloads, self.secret, "", epoch)
         self.arena = Arena(listed(directory), slot, epoch)
         #: Whether freed memory stays here (`dagnb.runtime.heap`); None: never, its size is limited.

@@ -23,7 +23,8 @@ from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import Run, start
 from dagnb.trace.events import RecordKind
 from dagnb.trace.records import COMMIT as COMMITTED
-from tests.runtime.dags import Sketch, free_plan, mix
+from tests.chaos.work import counted, mix
+from tests.runtime.dags import Sketch, free_plan
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
@@ -31,21 +32,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.chaos
 
 #: At most so many in a run.
-DEATHS = 8
+DEATHS = 5
 
 
 @pytest.fixture(scope="module")
 def pool() -> LocalPool:
     return LocalPool.connect()
-
-
-def counted(path: str, seconds: float, number: int, *xs: int) -> int:
-    """Says that it has begun, in one write that no other can tear, and takes its time."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(file, b"%d\n" % number)
-    os.close(file)
-    time.sleep(seconds)
-    return mix(number, *xs)
 
 
 def sketch_of(tasks: int, path: Path, seconds: float, seed: int) -> Sketch:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,8 @@ from dagnb.graph.graph import TaskRef
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import start
 from dagnb.trace.events import RecordKind
-from tests.chaos.test_worker_killed import kill_one, told_once
+from tests.chaos.spree import kill_one, told_once
+from tests.chaos.work import flaky, total
 from tests.runtime.dags import Sketch, free_plan, mix, random_dag
 
 pytestmark = pytest.mark.chaos
@@ -28,22 +27,11 @@ def pool() -> LocalPool:
     return LocalPool.connect()
 
 
-def flaky(folder: str, number: int, *xs: int) -> int:
-    """Every third task fails at its first two calls."""
-    time.sleep(0.003)
-    with Path(folder, str(number)).open("a") as file:
-        file.write("x")
-        file.flush()
-        if number % 3 == 0 and file.tell() <= 2:
-            raise OSError(f"no luck with {number}")
-    return mix(number, *xs)
-
-
 @pytest.mark.parametrize("seed", [3, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(200, 220))])
 def test_sigkill_among_tries_loses_nothing_and_gives_none(pool, tmp_path, seed):
     function = careful(Care(retries=TRIES - 1, delay=0.01), flaky)
     function.__dict__["__name__"] = "flaky"
-    plain = random_dag(400, seed)
+    plain = random_dag(400, seed, last=total)
     sketch = Sketch("flaky")
     sketch.calls = [(function, (str(tmp_path), *a), k) if f is mix else (f, a, k) for f, a, k in plain.calls]
     graph = sketch.graph(kept=range(0, 400, 7))

@@ -8,9 +8,9 @@ import pytest
 from dagnb.graph.graph import TaskRef
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import start
-from tests.chaos.test_annotated_killed import spree
-from tests.chaos.test_worker_killed import told_once
-from tests.runtime.dags import Sketch, total
+from tests.chaos.spree import hunt, told_once
+from tests.chaos.work import agreed, total
+from tests.runtime.dags import Sketch
 from tests.runtime.flows import LENGTH, heavy, made, marks, taken, weights, woven
 from tests.runtime.test_annotations import nothing_left, planned
 
@@ -20,11 +20,6 @@ pytestmark = pytest.mark.chaos
 @pytest.fixture(scope="module")
 def pool() -> LocalPool:
     return LocalPool.connect()
-
-
-def same(both: list[list[str]]) -> list[str]:
-    assert both[0] == both[1]
-    return both[0]
 
 
 @pytest.mark.parametrize("free", [False, True], ids=["named", "free"])
@@ -41,7 +36,7 @@ def test_a_death_on_either_side_loses_nothing_and_repeats_no_outcome(pool, tmp_p
     sketch = Sketch()
     source = sketch(made, path, producer, "chunk")
     reader = sketch(taken, path, consumer, source)
-    last = sketch(same, [source, reader])
+    last = sketch(agreed, [source, reader])
     graph = sketch.graph(kept=[source.task, reader.task])
     begun = start(graph, planned(graph, [-1, -1, -1] if free else [0, 1, 0], {}), pool).wait(30)
     assert begun.state == "done", (begun.state, begun.errors())
@@ -56,13 +51,13 @@ def test_a_death_on_either_side_loses_nothing_and_repeats_no_outcome(pool, tmp_p
 
 def test_sigkill_among_large_streams(pool):
     sketch = Sketch()
-    sums = [sketch(heavy, sketch(weights, i)) for i in range(30)]
+    sums = [sketch(heavy, sketch(weights, i)) for i in range(16)]
     last = sketch(total, sums)
     graph = sketch.graph()
-    where = [k % 3 for i in range(30) for k in (i, i + 1)] + [-1]
+    where = [k % 3 for i in range(16) for k in (i, i + 1)] + [-1]
     begun = start(graph, planned(graph, where, {}, workers=3), pool)
-    spree(pool, begun, 0.1, 1)
-    assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(30))
+    hunt(pool, begun, 0.3, 1)
+    assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(16))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -71,5 +66,5 @@ def test_sigkill_among_woven_streams(pool, seed):
     graph = sketch.graph(kept=range(150))
     where = np.random.default_rng(seed).integers(-1, 3, 150).tolist()
     begun = start(graph, planned(graph, where, {}, workers=3), pool)
-    spree(pool, begun, 0.08, seed)
+    hunt(pool, begun, 0.08, seed)
     assert [begun.result(TaskRef(i)) for i in range(150)] == want

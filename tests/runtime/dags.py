@@ -117,8 +117,8 @@ def mix(number: int, *xs: int) -> int:
     return (number * 7919 + sum(x * (k + 1) for k, x in enumerate(xs))) % 1_000_003
 
 
-def random_dag(tasks: int, seed: int, function: Callable[..., Any] = mix) -> Sketch:
-    """Up to three inputs each, from the fifty before; a last task over all that nobody uses."""
+def random_dag(tasks: int, seed: int, function: Callable[..., Any] = mix, last: Callable[..., Any] = total) -> Sketch:
+    """Up to three inputs each, from the fifty before; a `last` task over all that nobody uses."""
     chance = random.Random(seed)
     sketch = Sketch("random")
     unused: dict[int, None] = {}
@@ -129,5 +129,5 @@ def random_dag(tasks: int, seed: int, function: Callable[..., Any] = mix) -> Ske
             unused.pop(d, None)
         sketch(function, i, *(TaskRef(d) for d in inputs))
         unused[i] = None
-    sketch(total, [TaskRef(d) for d in unused])
+    sketch(last, [TaskRef(d) for d in unused])
     return sketch

@@ -102,9 +102,9 @@ def until(true: Callable[[], object], patience: float = 10.0) -> None:
 
 
 @contextmanager
-def private_directory() -> Iterator[RuntimeDir]:
+def private_directory(home: str | Path = "/tmp") -> Iterator[RuntimeDir]:
     """A runtime directory of one test, with a path short enough for a socket; what lives in it dies with the test."""
-    path = Path(tempfile.mkdtemp(prefix="dl", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="dl", dir=home))
     directory = RuntimeDir(path / "r")
     try:
         yield directory
