@@ -18,20 +18,19 @@ import pytest
 
 from dagnb.errors import SignatureError, TaskError
 from dagnb.graph.graph import TaskRef
-from dagnb.runtime import frames, requests
+from dagnb.runtime import arguments, frames, functions, requests
 from dagnb.runtime.compiled import Compiled
 from dagnb.runtime.context import Context
 from dagnb.runtime.failures import _exception
 from dagnb.runtime.frames import FRAME, HEAD, Incoming, Outgoing, Porter, StreamLost
-from dagnb.runtime.keys import FUNCTION, run_prefix
+from dagnb.runtime.keys import ARGUMENT, FUNCTION, run_prefix
 from dagnb.runtime.loop import Loop
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import Run, start
-from dagnb.runtime.serialize import MAC, seal, unseal
+from dagnb.runtime.serialize import MAC, seal, signature, unseal
 from dagnb.runtime.store import Store
 from dagnb.runtime.supervisor import CONTEXT, CONTEXTS
 from dagnb.runtime.values import Encoded, Remote, Shelf
-from dagnb.runtime.worker import Broken, Desk
 from tests.runtime import dags
 from tests.runtime.life import private_directory, settings, until
 from tests.runtime.test_several_runs import named
@@ -67,6 +66,7 @@ def busy_run(pool: LocalPool, gate: Path, tasks: int = 10) -> Run:
         sketch(value, i)
     for _ in range(3):
         sketch(wrong, len(sketch.calls))
+    sketch(dags.leaf, "an argument " * 10_000)
     where = [0] * len(sketch.calls)
     for i in range(tasks):
         sketch(reader, TaskRef(i), str(gate))
@@ -98,7 +98,10 @@ def of_run(run: Run) -> Payloads:
     for key in run.hub.store._keys(prefix + "k[0-9]*"):
         payloads["chunk", key.decode()] = call("GET", key)
     for key in run.hub.store._keys(FUNCTION + "*"):
-        payloads["fn", key.decode().removeprefix(FUNCTION)] = call("GET", key)
+        if not functions._names_bundle(data := call("GET", key)):
+            payloads["fn", key.decode().removeprefix(FUNCTION)] = data
+    for key in run.hub.store._keys(ARGUMENT + "*"):
+        payloads["arg", key.decode().removeprefix(ARGUMENT)] = call("GET", key)
     payloads |= {("context", key): data for key, data in found(run, CONTEXTS).items()}
     return payloads
 
@@ -130,19 +133,18 @@ def of_stream(secret: bytes, path: Path, monkeypatch: pytest.MonkeyPatch) -> Pay
     """Frames of a stream that a consumer has read to its end."""
     said: Payloads = {}
 
-    def sealing(secret: bytes, purpose: bytes, data: bytes) -> bytes:
-        sealed = seal(secret, purpose, data)
-        if purpose.startswith(b"stream:"):
-            said["frame", purpose.decode().removeprefix("stream:")] = sealed
-        return sealed
+    def signing(secret: bytes, purpose: bytes, data: bytes) -> bytes:
+        mac = signature(secret, purpose, data)
+        said["frame", purpose.decode().removeprefix("stream:")] = mac + bytes(data)
+        return mac
 
     with monkeypatch.context() as patch:
-        patch.setattr(frames, "seal", sealing)
+        patch.setattr(frames, "signature", signing)
         porter = Porter(str(path), secret)
         for token in ("run:1:1", "run:2:1"):
             stream = porter.streams[token] = Outgoing(token)
             for chunk in (1, "two", Encoded(pickle.dumps((3,))), Encoded(pickle.dumps(os.urandom(20_000)))):
-                stream.add(chunk)
+                stream.chunks.append(chunk)
             stream.end()
             incoming = Incoming(str(path), secret, token)
             assert len(list(incoming)) == 4
@@ -150,7 +152,9 @@ def of_stream(secret: bytes, path: Path, monkeypatch: pytest.MonkeyPatch) -> Pay
     return said
 
 
-def openers(pool: LocalPool, runs: dict[str, Run], members: dict[str, int]) -> dict[str, Callable[[str, bytes], Any]]:
+def openers(  # noqa: C901  one small function for each kind
+    pool: LocalPool, runs: dict[str, Run], members: dict[str, int]
+) -> dict[str, Callable[[str, bytes], Any]]:
     """How the product opens each kind, called as it calls it. `members`: one task of each group of kept values."""
     secret = pool.secret
     desk: Any = SimpleNamespace(secret=secret)
@@ -178,9 +182,14 @@ def openers(pool: LocalPool, runs: dict[str, Run], members: dict[str, int]) -> d
         return found
 
     def fn(name: str, data: bytes) -> Any:
-        loaded = Desk._function(desk, name, data)
-        if isinstance(loaded, Broken):
-            raise loaded.error
+        wire: Any = SimpleNamespace(call=lambda *_: [data])
+        if name.startswith("@"):  # several functions
+            found: Any = functions._opened(secret, name.encode(), data)
+        else:
+            found = functions.fetched(wire, secret, [name])[name]
+        if isinstance(found, SignatureError) or found is None:
+            raise found or SignatureError("there is no such function")
+        return pickle.loads(found) if isinstance(found, bytes) else found
 
     def chunk(name: str, data: bytes) -> Any:
         wire: Any = SimpleNamespace(call=lambda *_: data)
@@ -214,6 +223,7 @@ def openers(pool: LocalPool, runs: dict[str, Run], members: dict[str, int]) -> d
         "exc": exc,
         "chunk": chunk,
         "fn": fn,
+        "arg": lambda name, data: arguments.fetched(lambda *_: data, secret, [name]),
         "frame": frame,
         "context": lambda _, data: Context.from_json(json.loads(bytes(unseal(secret, CONTEXT, data)))["context"]),
         "request": lambda _, data: requests.unpack_request(secret, data),
