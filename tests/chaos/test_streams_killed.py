@@ -51,13 +51,13 @@ def test_a_death_on_either_side_loses_nothing_and_repeats_no_outcome(pool, tmp_p
 
 def test_sigkill_among_large_streams(pool):
     sketch = Sketch()
-    sums = [sketch(heavy, sketch(weights, i)) for i in range(16)]
+    sums = [sketch(heavy, sketch(weights, i)) for i in range(12)]
     last = sketch(total, sums)
     graph = sketch.graph()
-    where = [k % 3 for i in range(16) for k in (i, i + 1)] + [-1]
+    where = [k % 3 for i in range(12) for k in (i, i + 1)] + [-1]
     begun = start(graph, planned(graph, where, {}, workers=3), pool)
     hunt(pool, begun, 0.3, 1)
-    assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(16))
+    assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(12))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -31,7 +31,7 @@ def test_a_request_that_went_with_the_supervisor_is_made_again_at_once(monkeypat
     monkeypatch.setattr(requests, "REPEAT", 1e9)
     with siege(2, tasks=400) as found:
         found.under_way()
-        for _ in range(3):
+        for _ in range(2):
             found.kill("supervisor")
             assert found.run.id in found.pool.status().runs or not found.go_on(0)
         while found.go_on(0.5):

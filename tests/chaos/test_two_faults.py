@@ -8,7 +8,7 @@ from tests.chaos.spree import SOUND, Siege, Verdict, besieged
 
 pytestmark = pytest.mark.chaos
 
-PAIRS = [("redis", "worker"), ("worker", "redis"), ("supervisor", "worker")]
+PAIRS = [("redis", "worker"), ("supervisor", "worker")]
 
 
 def fault(seed: int, pair: tuple[str, ...] | None = None) -> Verdict:
