@@ -28,7 +28,6 @@ from .serialize import ATOMS
 from .streams import Streams
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
 from .tries import Tries
-from .turns import gives_way, next_look
 from .values import GONE, INLINE, Gone, land, size_of
 
 if TYPE_CHECKING:
@@ -56,7 +55,6 @@ class Loop:
     def __init__(
         self, compiled: Compiled, desk: Desk, run: str, position: int, slots: list[int], submitted: int
     ) -> None:
-        began = now()
         self.graph, self.desk, self.run_id = compiled, desk, run
         self.position, self.slots, self.submitted = position, slots, submitted
         n = compiled.n
@@ -91,7 +89,6 @@ class Loop:
         compiled.produce = self.streams.produce if self.streams is not None else whole
         self.preloader = Preloader.of(self)
         self.inputs = Inputs(self)
-        self.turn = next_look(began)
 
     def run(self) -> None:
         """Work until the run has ended, or another run waits for this worker and this one has nothing for it."""
@@ -114,7 +111,7 @@ class Loop:
         self.mark = now()  # start of the stretch of work that is being timed
         self.synced = self.mark
         dry = False
-        while not self.finished and not (now() > self.turn and gives_way(self)):
+        while not self.finished:
             if self.ready and self._work():
                 break
             tick = now()
@@ -311,8 +308,6 @@ class Loop:
         """Before a task that is long or was never seen: commit, say that it begins, give away what would wait."""
         if self.copies is not None and task in self.copies.of:
             return self.copies.run(task)
-        if now() > self.turn and gives_way(self):
-            return True
         if self.pending and self.absorb():
             return True
         graph, ready = self.graph, self.ready
@@ -334,8 +329,6 @@ class Loop:
 
     def _report(self) -> bool:
         """Tasks of medium length: report the last and fetch one ahead; the answer is read after the next."""
-        if now() > self.turn and gives_way(self):
-            return True
         if self.pending and self.absorb():
             return True
         last = len(self.ready) == 1

@@ -183,7 +183,6 @@ class Outbox:
         begins: int | None = None,
         clear: bool = False,
         copy: int | None = None,
-        leaves: bool = False,
     ) -> None:
         """Send a sync.
 
@@ -191,15 +190,13 @@ class Outbox:
         prefetch    ask for one task ahead
         begins      the long task that is run next; with `clear`, what would wait behind it is given away
         copy        the task of several copies that is all of this commit
-        leaves      with `dry`: another run is gone to (`turns`), and what is ready here goes back, as much as one may
         """
         loop = self.loop
         graph, desk = loop.graph, loop.desk
         desk.between_tasks()
         self._ahead()
         mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
-        back: list[Word] = self._named() if leaves else []  # to the queue of this slot
-        surplus = back + self._surplus(mean, clear=clear, stays=0 if leaves else 1)
+        surplus = self._surplus(mean, clear=clear)
         must = dry or begins is not None or copy is not None or bool(surplus)
         commit = self._commits(tick, mean, must=must, ends=prefetch)
         tail: list[Word] = []
@@ -234,13 +231,12 @@ class Outbox:
         later = self._held_back(commit)
         told = self.records or self.short or commit
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
-        wants = 0 if leaves else self._wants(mean, prefetch=prefetch, begins=begins is not None)
+        wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
         self._asks(wants, commit)
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
             *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
-            *(children, f"{len(surplus)}:{len(back)}" if leaves else len(surplus), falls),
-            *(len(blobs) // 3, len(kept), len(notes), len(skipped)),
+            *(children, len(surplus), falls, len(blobs) // 3, len(kept), len(notes), len(skipped)),
             *(mark or loop.annotated, otherwise, ",".join(self.notices)),
             *(",".join(self.uses), spent),
         )
@@ -289,39 +285,23 @@ class Outbox:
             )
             loop.absorb()  # whether the run has ended, the next answer says again
 
-    def _named(self) -> list[Word]:
-        """Ready tasks that only this slot may run: they leave its hands, and wait for it to come back."""
-        loop = self.loop
-        by_rank, route = loop.graph.by_rank, loop.graph.route
-        if route is None:
-            return []
-        tasks = [by_rank[r] if by_rank else r for r in loop.ready]
-        return self._given([task for task in tasks if route[task] != -1][:GIVEN])
-
-    def _surplus(self, mean: float, *, clear: bool, stays: int = 1) -> list[Word]:
-        """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays.
-
-        `stays` = 0: all.
-        """
+    def _surplus(self, mean: float, *, clear: bool) -> list[Word]:
+        """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
         loop = self.loop
         ready, by_rank, place = loop.ready, loop.graph.by_rank, loop.graph.route
-        if stays and (len(ready) < 2 or not (clear or ((loop.idle or loop.heed) and len(ready) * mean > WORTH))):
+        if len(ready) < 2 or not (clear or ((loop.idle or loop.heed) and len(ready) * mean > WORTH)):
             return []
         ready.sort()
-        stays = stays if clear or not stays else -(-len(ready) // 2)
+        stays = 1 if clear else -(-len(ready) // 2)
         given = [r for r in ready[stays:] if place is None or place[by_rank[r] if by_rank else r] == -1]
-        if stays and loop.heavy and not loop.graph.single:
+        if loop.heavy and not loop.graph.single:
             given = worth_moving(loop, given, stays, min(mean, SYNC))
         given = given[-GIVEN:]
         if not given:
             return []
-        return self._given([by_rank[r] for r in given] if by_rank else given)
-
-    def _given(self, tasks: list[int]) -> list[Word]:
-        """Let go of ready tasks."""
-        loop, rank = self.loop, self.loop.graph.rank
-        gone = {rank[task] for task in tasks} if rank else set(tasks)
-        loop.ready[:] = sorted(r for r in loop.ready if r not in gone)  # sorted, hence a heap
+        gone = set(given)
+        loop.ready[:] = [r for r in ready if r not in gone]  # sorted, hence a heap
+        tasks = [by_rank[r] for r in given] if by_rank else given
         fresh = set(self.done)
         for task in tasks:
             loop.here[task] = 0

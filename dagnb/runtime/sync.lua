@@ -13,8 +13,7 @@
 -- 13 packed i16 places, one for each decrement ("" when no task has a named worker)
 -- 14 payload keys that this commit refers to, comma separated
 -- 15 packed u32: children whose counters fall, ascending   17 by how much, likewise
--- 16 surplus ready tasks; "9:4": this slot leaves the run for a while, gets nothing, and the first 4 stay in its own queue
--- 18 blobs   19 kept values
+-- 16 surplus ready tasks   18 blobs   19 kept values
 -- 20 notes          21 skipped tasks
 -- 22 "" in a run without copies and groups, else "-", or "b7": task 7 of several copies begins, or "c7": this commit
 --    is that of a copy of task 7 and of nothing else; "c7*": and its value stayed in this worker
@@ -172,12 +171,8 @@ for i = 1, #fresh do
     shared = shared + 1
   else free[#free + 1] = fresh[i] end
 end
-local surplus, back = string.match(ARGV[16], '(%d+):?(%d*)')
-local leaves = back ~= ''
-surplus, back = tonumber(surplus), tonumber(back) or 0
-for i = 1, back, CHUNK do call('RPUSH', run .. 'q' .. slot, unpack(ARGV, at + i - 1, at + math.min(i + CHUNK - 1, back) - 1)) end
-for i = back + 1, surplus do free[#free + 1] = ARGV[at + i - 1] end
-at = at + surplus
+for i = 1, tonumber(ARGV[16]) do free[#free + 1] = ARGV[at + i - 1] end
+at = at + tonumber(ARGV[16])
 for i = 1, #free, CHUNK do call('RPUSH', run .. 'q', unpack(free, i, math.min(i + CHUNK - 1, #free))) end
 
 for _ = 1, tonumber(ARGV[18]) do
@@ -257,7 +252,7 @@ local function pull(queue, limit, share) -- from a queue until there are so many
     got = annotated and #mine < limit and call('LPOP', queue, math.min(limit - #mine, share))
   end
 end
-if not leaves then pull(run .. 'q' .. slot, #mine + CHUNK, CHUNK) end -- all of them: nobody else may run them, and the worker knows their order
+pull(run .. 'q' .. slot, #mine + CHUNK, CHUNK) -- all of them: nobody else may run them, and the worker knows their order
 if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
 most = math.min(want, #mine + CLAIM)
 -- a handful of tiny tasks is not worth a second worker, as long as one is at it: it owns something that is not committed,

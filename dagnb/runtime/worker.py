@@ -93,8 +93,6 @@ class Desk:
         self._porter: Porter | None = None
         self.next_run = ""
         self._joined: set[str] = set()
-        self._roots: dict[str, int] = {}  # run that was joined → its free roots
-        self._gave_way = False  # whether a run was left that had more to do
         self._settled = False
         self._interrupt = False  # whether a task was cancelled in the middle
         self._work = 0  # ns at work in this run, as told when it last had nothing to do
@@ -158,10 +156,6 @@ class Desk:
     def rest(self, run: str, work: int, patience: float = PATIENCE) -> bool:
         """Wait for a word; True when another run is to be joined first. `work`: ns spent on tasks of this one."""
         self._worked(work)
-        if self._gave_way:  # for a run that has nothing here
-            self._gave_way = False
-            if self.elsewhere(run):
-                return True
         word = self._listen(patience)
         if word is None:
             self.next_run = self._missed(run)
@@ -175,36 +169,22 @@ class Desk:
         Its word went with a predecessor, or was heard before the run had work here: then two workers could wait in two
         runs, each for the other.
         """
-        found = self._waiting()
-        at = found.index(run) if run in found else -1
-        return next((other for other in (*found[at + 1 :], *found[: max(at, 0)]) if self._has_work(other)), "")
-
-    def elsewhere(self, run: str) -> bool:
-        """Whether another run is to be worked in now: the next one by age that has something here, or may have."""
-        self.next_run = self._missed(run)
-        if self.next_run:
-            self._gave_way, self._settled = True, False
-        return bool(self.next_run)
-
-    def _has_work(self, run: str) -> bool:
-        """Whether tasks wait that this slot may run. What was never looked into may have some."""
-        if run not in self._joined:
-            return True
-        prefix = run_prefix(run)
-        queued, due, root = self.talk.wire.calls(
-            [
-                ("EXISTS", prefix + f"q{self.slot}", prefix + "q"),
-                ("ZCOUNT", prefix + "later", "-inf", now()),
-                ("GET", prefix + "root"),
-            ]
-        )
-        return bool(queued or due or int(root or 0) < self._roots.get(run, 0))
+        for waiting in self._waiting():
+            if waiting == run:
+                continue
+            prefix = run_prefix(waiting)
+            if waiting not in self._joined or any(
+                self.talk.wire.calls(
+                    [("EXISTS", prefix + f"q{self.slot}"), ("ZCOUNT", prefix + "later", "-inf", now())]
+                )
+            ):
+                return waiting
+        return ""
 
     def _waiting(self) -> list[str]:
         """Live runs that this slot takes part in, oldest first."""
         found = [name.decode() for name in self.talk.wire.call("LRANGE", TODO + str(self.slot), 0, -1)]
         self._joined.intersection_update(found)
-        self._roots = {run: roots for run, roots in self._roots.items() if run in self._joined}
         return [name for name in found if self.talk.wire.call("HEXISTS", RUNS, name)]
 
     def _worked(self, work: int) -> None:
@@ -242,14 +222,12 @@ class Desk:
         if run:
             return run
         word = self._listen(1.0) if self._settled else None
-        if word is None and self._settled:
+        if word is None:
             self._give_back()
+        self._settled = True  # a new worker looks first: its predecessor may have taken the word with it
         if word is not None and word[:1] == b"S":
             return word[1:].decode()
-        found = self._waiting()
-        # a new worker looks first: its predecessor may have taken the word with it; so does one that has left a run
-        self._settled = len(found) < 2
-        return next(iter(found), "")
+        return next(iter(self._waiting()), "")
 
     def join(self, run: str) -> None:
         """Work in a run until it ends or another one calls."""
@@ -278,7 +256,6 @@ class Desk:
         position = slots.index(self.slot)
         self._stagger(position, arrived)
         loop = Loop(compiled, self, run, position, slots, int(meta[0]))
-        self._roots[run] = len(compiled.roots)
         self._work = loop.total
         self._told_start(loop)
         if any(care.timeout is not None for care in compiled.cares.values()):

@@ -18,13 +18,12 @@ import pytest
 
 from dagnb.errors import SignatureError, TaskError
 from dagnb.graph.graph import TaskRef
-from dagnb.runtime import arguments, frames, functions, requests
+from dagnb.runtime import arguments, fetch, frames, functions, requests
 from dagnb.runtime.compiled import Compiled
 from dagnb.runtime.context import Context
 from dagnb.runtime.failures import _exception
 from dagnb.runtime.frames import FRAME, HEAD, Incoming, Outgoing, Porter, StreamLost
 from dagnb.runtime.keys import ARGUMENT, FUNCTION, run_prefix
-from dagnb.runtime.loop import Loop
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import Run, start
 from dagnb.runtime.serialize import MAC, seal, signature, unseal
@@ -161,10 +160,8 @@ def openers(  # noqa: C901  one small function for each kind
 
     def val(name: str, data: bytes) -> Any:
         run, blob = name.split()
-        loop: Any = SimpleNamespace(
-            graph=None, values=[], desk=desk, run_id=run, outbox=SimpleNamespace(large=set()), doomed=None
-        )
-        Loop._receive(loop, [], [blob.encode()], [data])
+        loop: Any = SimpleNamespace(desk=desk, run_id=run)
+        return fetch._opened(loop, blob.encode(), data)
 
     def keep(name: str, data: bytes) -> Any:
         run, task = name.split()
