@@ -155,7 +155,7 @@ def chapter(item: pytest.Item) -> str:
         return "notebooks"
     if folder == "chaos" or item.get_closest_marker("chaos"):
         return "chaos and bad input"
-    if folder in {"runtime", "notebook", "test_catalogue.py"} or folder.startswith("test_session"):
+    if folder in {"runtime", "notebook", "session", "test_catalogue.py"} or folder.startswith("test_session"):
         return "engine and catalogue"
     return "unit and property"
 

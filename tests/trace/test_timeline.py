@@ -87,7 +87,7 @@ def test_a_batch_folds_like_its_events_one_by_one(sent):
         assert changed.tolist() == sorted(set(changed.tolist()))
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.lists(batches, max_size=8), st.lists(batches, max_size=3))
 def test_many_batches_fold_together_as_one_after_the_other(sent, later):
     together, slow = Timeline(TASKS), Timeline(TASKS)
