@@ -21,7 +21,7 @@ from .fetch import received
 from .groups import Groups
 from .inputs import ABSENT, Inputs
 from .marks import NONE
-from .outbox import ELSEWHERE, GIVEN, GRAIN, HEED, LONG, QUIET, SYNC, WORTH, Outbox
+from .outbox import ELSEWHERE, GIVEN, GRAIN, HEED, LONG, QUIET, SYNC, TINY, WORTH, Outbox
 from .pieces import whole
 from .preload import Preloader
 from .serialize import ATOMS
@@ -40,6 +40,9 @@ PATIENCE = 0.5
 MEDIUM = SYNC // 20
 #: Mean ns per task from which the answer to a request is worth having before the last task at hand is begun.
 AHEAD = 3 * MEDIUM
+#: Tasks elsewhere that wait for what is done here, from which another worker may soon be in want of them. Whoever has
+#: longer tasks hears of it (`dagnb.runtime.hunger`).
+FEW = 8
 #: ns between two looks at who wants work.
 LOOK = 100_000
 #: What is known of a function's duration: below SYNC; the same, but its last call was not; nothing yet; above SYNC; so
@@ -74,7 +77,7 @@ class Loop:
         self.pace = desk.pace(compiled.hashes, UNKNOWN) + [VERY_SLOW] * len(compiled.twins)
         self.total, self.ran = 1, 0  # ns at work, tasks: their mean steers the grain
         self.guess = desk.guess(compiled.hashes)  # mean duration expected before anything ran, ns; 0 unknown
-        self.idle, self.active, self.backlog, self.pending, self.finished = 0, 0, 0, False, False
+        self.idle, self.active, self.pending, self.finished = 0, 0, False, False
         self.pause = SYNC  # ns of work to the next sync: longer while nobody is idle
         self.hunger = desk.hunger(run, slots)
         self.heed, self.patience = False, HEED  # whether the next request is for the sake of one who wants work
@@ -288,8 +291,8 @@ class Loop:
 
         It waits longer each time that it was no use (`Outbox.flush`).
         """
-        if tick - self.synced < self.patience or self.graph.single:
-            return False
+        if mean <= TINY or tick - self.synced < self.patience or self.graph.single:
+            return False  # tiny work is left to whoever is at it
         least, outbox = WORTH / mean, self.outbox
         gives = self.graph.route is None and len(self.ready) > max(1, least)
         self.heed = gives or (len(outbox.dirty) > least and tick - outbox.reported > HEED)
@@ -408,10 +411,11 @@ class Loop:
         line, *blobs = self.desk.talk.read()
         self.outbox.acknowledged()
         head, came, others = line.split(b"|")
-        first, count, idle, finished, active, backlog, ids = head.split(b" ", 6)
-        self.idle, self.active, self.backlog = int(idle), int(active), int(backlog)
+        first, count, idle, finished, active, ids = head.split(b" ", 5)
+        self.idle, self.active = int(idle), int(active)
         self.in_vain = self.outbox.wanted and count == b"0" and not ids
-        self.pause = SYNC if self.idle else min(2 * self.pause, GRAIN)
+        awaited = len(self.outbox.dirty) > FEW and self.total <= TINY * self.ran
+        self.pause = SYNC if self.idle or awaited else min(2 * self.pause, GRAIN)
         if finished == b"1":
             self.finished = True
             return True

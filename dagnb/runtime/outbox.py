@@ -40,7 +40,7 @@ COMMIT = 100_000_000
 QUIET = COMMIT // 2
 #: ns since the last request after which this worker talks because another one wants work; longer when it was no use.
 HEED = SYNC
-#: Mean ns per task up to which finished work is held back as long as there is more to be had: committing costs more.
+#: Mean ns per task up to which work is shared only with whoever is idle: to hand it over costs more than to do it.
 TINY = 50_000
 #: ns of work in the queue from which half of it is given to a worker that is idle.
 WORTH = 300_000
@@ -145,8 +145,8 @@ class Outbox:
             return False  # nobody else has a part in what is half done
         if loop.ready and not ends:
             return loop.heed and bool(self.dirty)
-        # nothing is left in the queue, or a little: what is half done is what everybody waits for
-        return not loop.backlog or mean > TINY or (bool(loop.idle) and tick - self.reported > SYNC)
+        # what is half done may be what everybody waits for
+        return mean > TINY or (bool(loop.idle) and tick - self.reported > SYNC)
 
     def _wants(self, mean: float, *, prefetch: bool, begins: bool) -> int:
         loop = self.loop

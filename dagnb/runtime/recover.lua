@@ -15,7 +15,7 @@ local dead, rid = said[1], said[3]
 local again = dead == ARGV[2]
 if again and (said[2] ~= '0' or not rid or rid == '') then return -1 end
 call('DEL', dagnb .. 'inbox:' .. slot) -- first, because a script that has begun to write is not refused: memory may be full
-call('HSET', ws, 'e' .. slot, ARGV[2], 's' .. slot, '0', 'a' .. slot, '0 0 0 0 0 0 ||')
+call('HSET', ws, 'e' .. slot, ARGV[2], 's' .. slot, '0', 'a' .. slot, '0 0 0 0 0 ||')
 if not rid or rid == '' then return 0 end
 local run = dagnb .. '{' .. rid .. '}:'
 if call('HGET', run .. 'meta', 'state') ~= 'running' then

@@ -26,9 +26,8 @@
 --      when), skipped
 --
 -- answer {"F"} fenced: declared dead; {"G"} gap: Redis has lost requests of this worker; else
---        {"rootstart rootcount idle finished active backlog ids|blobs|further blobs", bytes of blobs …}
---        backlog: what still waits for whoever is free. Inputs of the granted tasks come along as far as INPUTS and
---        CARRIED allow; the worker fetches the others.
+--        {"rootstart rootcount idle finished active ids|blobs|further blobs", bytes of blobs …}
+--        Inputs of the granted tasks come along as far as INPUTS and CARRIED allow; the worker fetches the others.
 -- Key table: dagnb/runtime/keys.py. Protocol: ARCHITECTURE.md, "Sync and recover".
 
 local run, dagnb = KEYS[1], KEYS[2]
@@ -38,6 +37,7 @@ local CHUNK = 1000 -- unpack takes fewer than 8,000
 local CLAIM = 500 -- tasks that one request gets from the common queue at most: what each needs has to be looked up
 local INPUTS = 2000 -- dependencies that are looked up for one claim; `INPUTS` in fetch.py is the same
 local CARRIED = 2 ^ 20 -- bytes of blobs after which further ones do not come with the answer
+local TINY = 5e4 -- mean ns per task up to which what becomes ready stays together
 local WORTH = 3e5 -- ns of work in the queue from which a second worker is called
 
 local function answer(line)
@@ -65,7 +65,7 @@ if call('HGET', run .. 'meta', 'state') ~= 'running' then
     call('LREM', run .. 'pay', 0, key)
     call('LREM', run .. 'loose', 0, key)
   end
-  return close('0 0 0 1 0 0 ||')
+  return close('0 0 0 1 0 ||')
 end
 for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
   if call('EXISTS', key) == 0 then return { 'G' } end
@@ -163,13 +163,11 @@ for i, left in ipairs(fall(run .. 'cnt', children, numbers(ARGV[17], 1))) do
   end
 end
 -- of what nobody has a claim to I take no more than my share, where it is worth another worker's way
-local fair = #fresh * mean > 2 * WORTH and math.ceil(#fresh / workers) or #fresh
-local shared = 0
+local split = mean > TINY and #fresh * mean > 2 * WORTH
+local fair = math.max(0, most - #mine)
+if split then fair = math.min(fair, math.ceil(#fresh / workers)) end
 for i = 1, #fresh do
-  if #mine < most and i <= fair then
-    mine[#mine + 1] = fresh[i]
-    shared = shared + 1
-  else free[#free + 1] = fresh[i] end
+  if i <= fair then mine[#mine + 1] = fresh[i] else free[#free + 1] = fresh[i] end
 end
 for i = 1, tonumber(ARGV[16]) do free[#free + 1] = ARGV[at + i - 1] end
 at = at + tonumber(ARGV[16])
@@ -223,7 +221,7 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
   if call('EXISTS', run .. 'err') == 1 then ending = 'failed' end
   call('HSET', run .. 'meta', 'state', ending, 'ended', ARGV[10])
   ended(run, dagnb, ARGV[4], ending, slot)
-  return close('0 0 0 1 1 0 ||')
+  return close('0 0 0 1 1 ||')
 end
 
 -- claim: first what is named for me, then the queue, then the roots; never more than my share
@@ -262,7 +260,7 @@ most = math.min(want, #mine + CLAIM)
 local average = mean
 if average == 0 then average = tonumber(string.match(call('GET', run .. 'avg') or '0', '%d+')) end
 local worth = true
-local empty = string.match(state[3] or '', '^%d+ 0 %d+ %d+ %d+ %d+ |') -- only such an answer makes a worker idle
+local empty = string.match(state[3] or '', '^%d+ 0 %d+ %d+ %d+ |') -- only such an answer makes a worker idle
 local waited = want > 0 and empty and call('SREM', run .. 'idle', slot) == 1 and tonumber(ARGV[6]) == 0
 if want > 0 and #mine == 0 and average > 0 and not waited and backlog() * average < WORTH then
   for _, other in ipairs(call('SMEMBERS', run .. 'act')) do
@@ -273,8 +271,9 @@ end
 local first, count = 0, 0
 if #mine < want and worth then
   if waiting > 0 and #mine < most then
-    local share = math.ceil((waiting + shared) / workers) - shared
-    if shared == 0 and average > 0 then share = math.max(1, share, math.floor(WORTH / average)) end -- not in crumbs
+    local share = math.max(1, math.ceil(waiting / workers))
+    if split then share = math.ceil((waiting + fair) / workers) - fair
+    elseif average > TINY then share = math.max(share, math.floor(WORTH / average)) end -- not in crumbs
     if share > 0 then pull(common, annotated and math.min(most, #mine + share) or most, share) end
   end
   if #mine < want and cursor < roots then
@@ -340,5 +339,5 @@ if idle > 0 and (postponed or waiting > 0 or backlog() * mean > WORTH) then
   idle = idle - 1
 end
 if want > 0 and prefetch == 0 and not granted then call('SADD', run .. 'idle', slot) end
-local head = { first, count, idle, 0, active, backlog(), ids .. '|' .. table.concat(blobs, ',') .. '|' .. table.concat(further, ',') }
-return close(table.concat(head, ' '))
+return close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ',') .. '|'
+  .. table.concat(further, ','))

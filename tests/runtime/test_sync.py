@@ -114,7 +114,7 @@ def twins(pool):
 
 def claim(answer) -> tuple[list[int], list[int]]:
     """Root positions and task numbers that an answer grants."""
-    first, count, _idle, _finished, _active, _backlog, rest = answer[0].split(b" ", 6)
+    first, count, _idle, _finished, _active, rest = answer[0].split(b" ", 5)
     ids, _, _ = rest.partition(b"|")
     return list(range(int(first), int(first) + int(count))), [int(i) for i in ids.split(b",") if i]
 
