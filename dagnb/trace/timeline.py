@@ -267,7 +267,7 @@ class Timeline:
         if len(records):
             self._fold(records)
         last = np.full(len(self), -1)
-        rows = np.flatnonzero(records["kind"] < len(STATE_OF))
+        rows = np.flatnonzero(_of_rows(records["kind"]))
         last[records["task"][rows]] = rows
         commits = {batch.worker: int(end) for batch, end in zip(batches, ends, strict=True) if batch.purpose == COMMIT}
         for worker, end in commits.items():
@@ -286,9 +286,8 @@ class Timeline:
             msg = f"a record of kind {int(kind.min() if kind.min() < 1 else kind.max())} is not known"
             raise ValueError(msg)
         if kind.max() > RecordKind.CACHED:
-            asides = kind > RecordKind.CACHED
-            self._asides.append(_told(records[asides]))
-            rows = ~asides | (kind == RecordKind.RETRIED)
+            self._asides.append(_told(records[kind > RecordKind.CACHED]))
+            rows = _of_rows(kind)
             if not rows.any():
                 return np.zeros(0, np.int32)
             records, tasks, kind = records[rows], tasks[rows], kind[rows]
@@ -397,6 +396,12 @@ def compare(planned: Timeline, actual: Timeline) -> Deviation:
     ratio = actual.makespan / planned.makespan if planned.makespan > 0 else float("nan")
     longer = (actual.end - actual.start) - (planned.end - planned.start)
     return Deviation(actual.start - planned.start, longer, ratio)
+
+
+def _of_rows(kind: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which records change the row of their task; the others happened beside the rows."""
+    changes: NDArray[np.bool_] = (kind <= RecordKind.CACHED) | (kind == RecordKind.RETRIED)
+    return changes
 
 
 def _told(records: NDArray[np.void]) -> NDArray[np.void]:

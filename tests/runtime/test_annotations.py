@@ -20,6 +20,7 @@ from dagnb.runtime.annotated import ASK, NOBODY, Annotated
 from dagnb.runtime.compiled import Compiled
 from dagnb.runtime.pack import pack
 from dagnb.runtime.run import start
+from dagnb.runtime.store import LASTING
 from dagnb.runtime.values import INLINE
 from dagnb.trace.events import RecordKind, TaskState
 from tests.runtime.dags import Sketch, leaf, mix, random_dag, run, total
@@ -67,7 +68,7 @@ def nothing_left(done: Run) -> None:
     """No key of the run is there but those that outlive it."""
     found = done.hub.store._keys(f"dagnb:{{{done.id}}}:*")
     left = {key.decode().rpartition("}:")[2].partition(".")[0].rstrip("0123456789") for key in found}
-    assert left <= {"meta", "fin", "keep", "err", "log", "tries", "ev", "plan", "k"}
+    assert left <= {*LASTING, "k"}
 
 
 # ---- how they travel ------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def live():
 
 # ---- without an id --------------------------------------------------------------------------------------------------
 def test_the_run_of_a_killed_kernel_is_attached_without_an_id():
-    begun = orphan()
+    begun = orphan(seconds=0.08)
     run = dagnb.attach()
     assert (run.id, str(run.state)) == (begun, "running")
     assert 0 < run.progress[TaskState.DONE] < 61

@@ -87,7 +87,7 @@ def test_a_batch_folds_like_its_events_one_by_one(sent):
         assert changed.tolist() == sorted(set(changed.tolist()))
 
 
-@settings(max_examples=40)
+@settings(max_examples=100)
 @given(st.lists(batches, max_size=8), st.lists(batches, max_size=3))
 def test_many_batches_fold_together_as_one_after_the_other(sent, later):
     together, slow = Timeline(TASKS), Timeline(TASKS)
@@ -103,6 +103,15 @@ def test_many_batches_fold_together_as_one_after_the_other(sent, later):
         together.apply(WorkerLost(worker))
         slow.apply(WorkerLost(worker))
     assert together.same_as(slow)
+
+
+def test_what_happened_beside_the_rows_opens_no_row_again():
+    """A copy that came second is told after the commit of the first; then the first one's worker dies."""
+    first = batch(COMMIT, 0, (RecordKind.FINISHED, 1, 2.0, {"start": 1.0, "worker": 0}))
+    second = batch(PROVISIONAL, 1, (RecordKind.COPIED, 1, 3.0, {"start": 1.5, "worker": 1}))
+    timeline = Timeline(TASKS)
+    timeline.apply_batches([first, second, batch(RETRACTION, 0)])
+    assert timeline[1].state == TaskState.DONE
 
 
 @settings(max_examples=60)
