@@ -84,7 +84,15 @@ def test_a_run_that_has_ended_has_only_what_its_user_may_ask_for(pool):
     for i in range(30):
         value = sketch(large, i, value)
     done = run(sketch.graph(), pool)
-    assert {key.rpartition(":")[2] for key in keys_of(pool, done)} <= {"meta", "fin", "ev", "keep", "plan", "0"}
+    assert {key.rpartition(":")[2] for key in keys_of(pool, done)} <= {
+        "meta",
+        "fin",
+        "ev",
+        "keep",
+        "plan",
+        "outline",
+        "0",
+    }
     assert not [key for key in keys_of(pool, done) if "}:p" in key and not key.endswith(":plan")], "intermediates"
     wire = pool.wire()
     lives = [wire.call("TTL", key) for key in keys_of(pool, done)]

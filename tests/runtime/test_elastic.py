@@ -264,4 +264,4 @@ def test_a_cancelled_run_leaves_nobody_and_nothing(pool):
     wire = pool.wire()
     left = {name.decode().rpartition(":")[2] for name in wire.call("KEYS", f"dagnb:{{{run.id}}}:*")}
     wire.close()
-    assert left <= {"meta", "fin", "ev", "keep", "err", "log", "tries", "plan"}
+    assert left <= {"meta", "fin", "ev", "keep", "err", "log", "tries", "plan", "outline"}

@@ -384,7 +384,7 @@ def test_intermediates_vanish_with_the_end_and_kept_values_stay(pool):
         done.result(TaskRef(20))
     store = done.hub.store
     left = {k.decode().rpartition(":")[2] for k in store._keys(f"dagnb:{{{done.id}}}:*")}
-    assert left <= {"meta", "fin", "keep", "ev", "plan"}
+    assert left <= {"meta", "fin", "keep", "ev", "plan", "outline"}
     done.drop()
     assert store._keys(f"dagnb:{{{done.id}}}:*") == []
     assert done.id not in store.live_runs()
