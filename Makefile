@@ -24,8 +24,8 @@ demo: $(VENV)/.run  ## run the first notebook here in the terminal; says where t
 
 test: $(VENV)/.dev node_modules/.made browser  ## all tests, the browser's included (what takes minutes is in test-long)
 	@npm test --silent
-	@$(BIN)/python -m pytest -m "unit and not long" -n 2 --dist worksteal $(ARGS) || [ $$? -eq $(NONE_CHOSEN) ]
-	@$(BIN)/python -m pytest -m "not unit and not long" $(ARGS) || [ $$? -eq $(NONE_CHOSEN) ]
+	@$(BIN)/python -m pytest -m "beside and not long" -n 2 --dist worksteal $(ARGS) || [ $$? -eq $(NONE_CHOSEN) ]
+	@$(BIN)/python -m pytest -m "not beside and not long" $(ARGS) || [ $$? -eq $(NONE_CHOSEN) ]
 
 test-long: $(VENV)/.dev node_modules/.made browser  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)

@@ -161,14 +161,14 @@ def chapter(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks that follow from where a test stands: browser and unit tests, and its line of the ledger."""
+    """Marks that follow from where a test stands: browser, what may run beside others, and its line of the ledger."""
     for item in items:
         line = chapter(item)
         item.user_properties.append(("chapter", line))
         if line == "browser":
             item.add_marker(pytest.mark.browser)
-        if line == "unit and property":
-            item.add_marker(pytest.mark.unit)
+        if line == "unit and property" or item.path.parent.name == "chaos":
+            item.add_marker(pytest.mark.beside)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -33,6 +33,14 @@ THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 PATH_VARIABLE, PATH_SEPARATOR = "DAGNB_SYS_PATH", "\n"
 
 
+def folder() -> str:
+    """The working directory; empty where it was removed."""
+    try:
+        return os.getcwd()  # noqa: PTH109  hot path
+    except FileNotFoundError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Where tasks of one notebook run."""

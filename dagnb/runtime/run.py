@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +29,7 @@ from dagnb.planning.cluster import Cluster
 from dagnb.planning.fit import check_fit
 from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
 
+from .context import folder
 from .failures import Failures, TaskLog, read_failure, read_tries, whole_run
 from .follow import Follower
 from .hub import Hub
@@ -111,7 +111,7 @@ def start(
         package = packed(graph, plan, sources or {}, kept=run.kept, single=single)
         run.slots = pool.ensure(run.cluster)
         about: dict[str, Any] = {"dag": graph.name, "tasks": len(graph), "planner": plan.planner}
-        about |= {"graph": plan.graph_fingerprint, "at": time(), "folder": os.getcwd(), "acted": acted}  # noqa: PTH109
+        about |= {"graph": plan.graph_fingerprint, "at": time(), "folder": folder(), "acted": acted}
         about["kernel"] = pool.attachment.kernel
         if run.cluster.elastic and (ahead := prewarmed(plan)):
             about["prewarm"] = ahead

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dagnb.errors import OptionError, near
 from dagnb.planning.words import seconds
+from dagnb.runtime.context import folder
 
 from . import engine, joining, registry
 from .dag import Dag, builder_of
@@ -68,7 +69,7 @@ def _chosen(found: Sequence[KnownRun], word: str | None) -> KnownRun:
         return _unnamed([known for known in found if known.whose != "mine"])
     named = [known for known in found if known.dag == word]
     if named:
-        local = [known for known in named if known.folder == joining.here()]
+        local = [known for known in named if known.folder == folder()]
         return _first(local or named)[0]
     ids = [known for known in found if known.id.startswith(word) and len(word) >= FEWEST]
     if len(ids) > 1:
@@ -81,7 +82,7 @@ def _chosen(found: Sequence[KnownRun], word: str | None) -> KnownRun:
 
 def _unnamed(others: Sequence[KnownRun]) -> KnownRun:
     """Of this folder: what goes on, else what ended last."""
-    local = [known for known in others if known.folder == joining.here()]
+    local = [known for known in others if known.folder == folder()]
     if not local:
         elsewhere = f"\n{_table(others[:20])}\n  Say its id: %dag attach {others[0].id[:SHOWN]}." if others else ""
         raise OptionError(f"no other kernel has begun a run in this folder.{elsewhere}")
@@ -139,7 +140,7 @@ def _table(found: Iterable[KnownRun]) -> str:
             f"{seconds(known.age)} ago",
             "" if known.lasted is None else seconds(known.lasted),
             {"gone": "gone", "another": "another", "mine": "this"}[known.whose]
-            + (f" in {known.folder}" if known.folder != joining.here() else ""),
+            + (f" in {known.folder}" if known.folder != folder() else ""),
         )
         for known in found
     ]

@@ -7,11 +7,11 @@ the latest when it is to be run.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from dagnb.errors import DagnbError
 from dagnb.planning.words import seconds
+from dagnb.runtime.context import folder
 from dagnb.settings import Settings
 
 from . import engine, past
@@ -45,16 +45,8 @@ def orphans() -> list[Orphan]:
     """Live runs of this folder whose kernel is gone, the newest first. Starts nothing, and attaches to nothing."""
     from dagnb.runtime.peek import orphans as everywhere
 
-    folder = here()
-    return [orphan for orphan in everywhere(Settings.load()) if orphan.folder == folder] if folder else []
-
-
-def here() -> str:
-    """The folder in which this kernel works."""
-    try:
-        return os.getcwd()  # noqa: PTH109  as the context of a run has it
-    except FileNotFoundError:  # it was removed
-        return ""
+    place = folder()
+    return [orphan for orphan in everywhere(Settings.load()) if orphan.folder == place] if place else []
 
 
 def busy(dag: Dag) -> bool:

@@ -16,7 +16,7 @@ def words(line, **more):
 
 
 def test_sub_commands(etl):
-    assert words("%dag r") == ["run", "result"]
+    assert words("%dag r") == ["run", "result", "runs"]
     assert "status" in words("%dag ")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import dagnb
 from dagnb.errors import NotRunError, OptionError, RunError, TaskError
+from dagnb.runtime.context import folder
 from dagnb.runtime.hub import Hub
 from dagnb.session import engine, joining
 from dagnb.session.names import DAGS
@@ -279,6 +280,6 @@ def test_the_folder_may_be_gone(tmp_path, monkeypatch):
     there.mkdir()
     monkeypatch.chdir(there)
     there.rmdir()
-    assert joining.here() == ""
+    assert folder() == ""
     assert joining.orphans() == []
     os.chdir(ROOT)
