@@ -13,7 +13,7 @@ from typing import Any
 
 import hiredis
 
-from .wire import LOST, PASSING, PAUSE, SHORTEST, Wire, Word, pack
+from .wire import LOST, PAUSE, SHORTEST, Wire, Word, pack, passes
 
 #: Exit codes: declared dead while alive; Redis has gone back in time. Neither is the running task's fault.
 FENCED, GAP = 17, 18
@@ -64,7 +64,7 @@ class Conversation:
     def _mend(self, text: str) -> None:
         if "NOSCRIPT" in text:
             self.load()
-        elif text.startswith(PASSING):
+        elif passes(text):
             time.sleep(PAUSE)  # full or starting: the request has changed nothing and waits
         else:
             raise hiredis.ReplyError(text)

@@ -21,7 +21,7 @@ from dagnb.runtime.server import (
     wait_ready,
 )
 from dagnb.runtime.status import RedisStatus
-from dagnb.runtime.wire import PASSING, PATIENCE, Wire
+from dagnb.runtime.wire import PATIENCE, Wire, passes
 from dagnb.settings import hide_password
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class OwnWire(Wire):
         try:
             return super().calls(commands)
         except hiredis.ReplyError as error:
-            if not str(error).startswith(PASSING):
+            if not passes(str(error)):
                 raise
             msg = f"Redis has refused for {self.bears:.0f} s: {error}\n  {hide_password(self.path)}"
             raise StoreError(msg) from error

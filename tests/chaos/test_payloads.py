@@ -331,6 +331,8 @@ def attacked(
             attack = changed(chance, payloads[place], other, canary)
             if attack == payloads[place] or (kind in ANYWHERE and attack in map(payloads.get, by_kind[kind])):
                 attack = canary
+            if kind == "frame" and len(attack) > FRAME + MAC + 1:
+                attack = canary  # no frame is so long
             with pytest.raises(SignatureError):
                 opening[kind](place[1], attack)
             assert not opened, (place, i)
