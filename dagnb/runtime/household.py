@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from .execute import Capture
 
 #: Signals whose handlers are the worker's own affair.
-SIGNALS = (LATE, signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD, signal.SIGPIPE)
+_OWN = (LATE, signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD, signal.SIGPIPE)
+SIGNALS = tuple(map(int, _OWN))  # plain numbers: the enum's members take ten times as long to ask about
+#: What Python says before it changes the working directory or the environment (PEP 578).
+MOVES = frozenset({"os.chdir", "os.putenv", "os.unsetenv"})
 
 
 class Household:
@@ -41,15 +44,23 @@ class Household:
         self.thresholds = gc.get_threshold()
         self.log = os.dup(2)  # closed by an exec, as all of Python's are
         self.written = self._written()
+        self.moved = False
         os.register_at_fork(after_in_child=left)
+        sys.addaudithook(self._heard)
+
+    def _heard(self, event: str, _arguments: tuple[Any, ...]) -> None:
+        if event in MOVES:
+            self.moved = True
 
     def restore(self) -> None:
-        """Put back what is not as it was; 5 µs where nothing was changed."""
+        """Put back what is not as it was. Where nothing was changed 5 µs, and 50 µs when the task before has slept.
+
+        Directory and environment are looked at only when Python has said that they change: that took as long again.
+        """
         if sys.stdout is not self.out or sys.stderr is not self.err:
             sys.stdout, sys.stderr = self.out, self.err
-        if self._environ() != self.environ:
-            os.environ.clear()
-            os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in self.environ.items()})
+        if self.moved:
+            self._come_home()
         if sys.getrecursionlimit() != self.depth:
             sys.setrecursionlimit(self.depth)
         if not gc.isenabled() or gc.get_threshold() != self.thresholds:
@@ -63,14 +74,15 @@ class Household:
         if self._written() != self.written:
             os.dup2(self.log, 1)
             os.dup2(self.log, 2)
-        self._come_home()
 
     def _come_home(self) -> None:
+        """To the directory and the environment of the notebook."""
+        if self._environ() != self.environ:
+            os.environ.clear()
+            os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in self.environ.items()})
         with suppress(OSError):  # it was removed: nobody can come back to it
-            if os.getcwd() == self.cwd:  # noqa: PTH109  see above
-                return
-        with suppress(OSError):
             os.chdir(self.cwd)
+        self.moved = False
 
     @staticmethod
     def _environ() -> dict[bytes, bytes]:
