@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Compiled:
     """Topology in both directions, calls, order and places of one run.
 
-    starts, deps            dependencies as CSR; cstarts, children: dependents
+    starts, deps            dependencies as CSR; cstarts, children: dependents; in_degree: how many of the former
     constants               of all tasks, in order; those of task i begin at first_constant[i]
     large                   position among them → hash, of those that lie apart and are there only during a run
     roots                   free roots in the order in which they are handed out
@@ -54,10 +54,10 @@ class Compiled:
             self.single,
             tables,
         ) = loads(body)
-        self.starts, self.deps, self.cstarts, self.children = unpack_needs(counts, back)
-        self.n = len(self.starts) - 1
-        starts = self.starts
-        self.roots = [i for i in range(self.n) if starts[i] == starts[i + 1]] if roots is None else unpacked(roots)
+        self.in_degree = unpacked(counts)
+        self.starts, self.deps, self.cstarts, self.children = unpack_needs(self.in_degree, back)
+        self.n = len(self.in_degree)
+        self.roots = [i for i, count in enumerate(self.in_degree) if not count] if roots is None else unpacked(roots)
         self.function_of, self.template_of = unpacked(function_of), unpacked(template_of)
         self.first_constant = [0, *accumulate(map(constants.__getitem__, self.template_of))]
         self.kept = frozenset(unpacked(kept))

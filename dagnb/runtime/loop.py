@@ -21,7 +21,7 @@ from .fetch import received
 from .groups import Groups
 from .inputs import ABSENT, Inputs
 from .marks import NONE
-from .outbox import ELSEWHERE, GIVEN, GRAIN, HEED, LONG, QUIET, SYNC, TINY, WORTH, Outbox
+from .outbox import ELSEWHERE, GIVEN, GRAIN, HAND, HEED, LONG, QUIET, SYNC, TINY, WORTH, Outbox
 from .pieces import whole
 from .preload import Preloader
 from .serialize import ATOMS
@@ -63,11 +63,7 @@ class Loop:
         n = compiled.n
         self.values: list[Any] = [GONE] * n
         self.have = [0] * n
-        starts = compiled.starts
-        if compiled.single:
-            self.need = [ELSEWHERE] * n
-        else:
-            self.need = [starts[i + 1] - starts[i] for i in range(n)]
+        self.need = [ELSEWHERE] * n if compiled.single else compiled.in_degree[:]
         self.awaited = 0
         if compiled.route is not None:
             self._routed(compiled.route, position)
@@ -414,8 +410,9 @@ class Loop:
         first, count, idle, finished, active, ids = head.split(b" ", 5)
         self.idle, self.active = int(idle), int(active)
         self.in_vain = self.outbox.wanted and count == b"0" and not ids
-        awaited = len(self.outbox.dirty) > FEW and self.total <= TINY * self.ran
-        self.pause = SYNC if self.idle or awaited else min(2 * self.pause, GRAIN)
+        awaited = self.active > 1 and len(self.outbox.dirty) > FEW and self.total <= TINY * self.ran
+        wanted = self.idle and self.total > HAND * self.ran
+        self.pause = SYNC if wanted or awaited else min(2 * self.pause, GRAIN)
         if finished == b"1":
             self.finished = True
             return True

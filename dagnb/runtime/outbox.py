@@ -42,7 +42,9 @@ QUIET = COMMIT // 2
 HEED = SYNC
 #: Mean ns per task up to which work is shared only with whoever is idle: to hand it over costs more than to do it.
 TINY = 50_000
-#: ns of work in the queue from which half of it is given to a worker that is idle.
+#: Mean ns per task up to which it costs less to do it than to hand its value over: one worker does them all.
+HAND = 12_000
+#: ns of work in the queue, beyond what it costs to hand it over, from which an idle worker is given half of it.
 WORTH = 300_000
 #: ns per task from which none is claimed ahead: the round trip does not matter, an idle neighbour does.
 LONG = 20_000_000
@@ -289,7 +291,7 @@ class Outbox:
         """Ready tasks to give away: all but the first with `clear`; half when somebody is idle and it pays."""
         loop = self.loop
         ready, by_rank, place = loop.ready, loop.graph.by_rank, loop.graph.route
-        if len(ready) < 2 or not (clear or ((loop.idle or loop.heed) and len(ready) * mean > WORTH)):
+        if len(ready) < 2 or not (clear or ((loop.idle or loop.heed) and len(ready) * (mean - HAND) > WORTH)):
             return []
         ready.sort()
         stays = 1 if clear else -(-len(ready) // 2)

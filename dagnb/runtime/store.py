@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from .slot import Verdict
     from .wire import Wire, Word
 
-#: Bytes of one root in a package.
-ROOT = 4
 #: Tasks that one call of `recover` or `reroute` moves, or few more (MOST there).
 MOVED = 5_000
 #: Parts of a run that outlive it (see `keys`).
@@ -102,7 +100,7 @@ class Store:
     ) -> list[tuple[Word, ...]]:
         """The transaction of `submit`, to be sent on any connection after `send_arguments`; then `sent`.
 
-        everybody   call all workers, also where a single task can begin: who starts workers must hear of the run
+        everybody   call all workers, not only the first: who starts workers must hear of the run
         """
         prefix = run_prefix(run)
         facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "stays": KEPT}
@@ -135,8 +133,8 @@ class Store:
         queues = [(f"q{slots[position]}", roots) for position, roots in named.items()]
         for queue, roots in (*queues, ("q", package.queued)):
             commands += [("RPUSH", prefix + queue, *roots[i : i + 1000]) for i in range(0, len(roots), 1000)]
-        single = len(package.roots) == ROOT and not named and not package.queued and not everybody
-        commands += [("EVAL", script("call"), 2, prefix, DAGNB, run, int(single), *slots), ("EXEC",)]
+        alone = not named and not package.queued and not everybody
+        commands += [("EVAL", script("call"), 2, prefix, DAGNB, run, int(alone), *slots), ("EXEC",)]
         return commands
 
     def send_arguments(self, package: Package) -> None:

@@ -38,7 +38,8 @@ local CLAIM = 500 -- tasks that one request gets from the common queue at most: 
 local INPUTS = 2000 -- dependencies that are looked up for one claim; `INPUTS` in fetch.py is the same
 local CARRIED = 2 ^ 20 -- bytes of blobs after which further ones do not come with the answer
 local TINY = 5e4 -- mean ns per task up to which what becomes ready stays together
-local WORTH = 3e5 -- ns of work in the queue from which a second worker is called
+local HAND = 12e3 -- ns per task up to which it costs less to do it than to hand its value over: one worker does them all
+local WORTH = 3e5 -- ns of work in the queue, beyond what it costs to hand it over, from which a second worker is called
 
 local function answer(line)
   local out = { line }
@@ -259,10 +260,11 @@ most = math.min(want, #mine + CLAIM)
 -- came round to it. It is not idle while it asks, or it would be the one that is woken for what it gives away next.)
 local average = mean
 if average == 0 then average = tonumber(string.match(call('GET', run .. 'avg') or '0', '%d+')) end
+local tiny = average > 0 and average <= HAND
 local worth = true
 local empty = string.match(state[3] or '', '^%d+ 0 %d+ %d+ %d+ |') -- only such an answer makes a worker idle
 local waited = want > 0 and empty and call('SREM', run .. 'idle', slot) == 1 and tonumber(ARGV[6]) == 0
-if want > 0 and #mine == 0 and average > 0 and not waited and backlog() * average < WORTH then
+if want > 0 and #mine == 0 and average > 0 and not waited and backlog() * (average - HAND) < WORTH then
   for _, other in ipairs(call('SMEMBERS', run .. 'act')) do
     local owned = other ~= slot and call('LINDEX', run .. 'own' .. other, 0)
     if owned and string.sub(owned, 1, 1) ~= 'l' then worth = false end
@@ -272,12 +274,14 @@ local first, count = 0, 0
 if #mine < want and worth then
   if waiting > 0 and #mine < most then
     local share = math.max(1, math.ceil(waiting / workers))
-    if split then share = math.ceil((waiting + fair) / workers) - fair
+    if tiny then share = waiting
+    elseif split then share = math.ceil((waiting + fair) / workers) - fair
     elseif average > TINY then share = math.max(share, math.floor(WORTH / average)) end -- not in crumbs
     if share > 0 then pull(common, annotated and math.min(most, #mine + share) or most, share) end
   end
   if #mine < want and cursor < roots then
-    first, count = cursor, math.min(want - #mine, math.max(1, math.ceil((roots - cursor) / workers)))
+    local share = tiny and roots - cursor or math.max(1, math.ceil((roots - cursor) / workers))
+    first, count = cursor, math.min(want - #mine, share)
     cursor = cursor + count
     call('SET', run .. 'root', cursor)
   end
@@ -334,9 +338,13 @@ for to in pairs(woken) do
   if call('SREM', run .. 'idle', to) == 1 then call('RPUSH', dagnb .. 'inbox:' .. to, 'W') end
 end
 local idle = call('SCARD', run .. 'idle')
-if idle > 0 and (postponed or waiting > 0 or backlog() * mean > WORTH) then
-  call('RPUSH', dagnb .. 'inbox:' .. call('SPOP', run .. 'idle'), 'W')
-  idle = idle - 1
+if idle > 0 then -- one for what nobody has looked at, or as many as it pays; all while nobody knows how long a task takes
+  local calls = (postponed or waiting > 0) and 1 or 0
+  local pays = average == 0 and backlog() or math.min(backlog(), math.floor(backlog() * (average - HAND) / WORTH))
+  for _ = 1, math.min(idle, math.max(calls, pays)) do
+    call('RPUSH', dagnb .. 'inbox:' .. call('SPOP', run .. 'idle'), 'W')
+    idle = idle - 1
+  end
 end
 if want > 0 and prefetch == 0 and not granted then call('SADD', run .. 'idle', slot) end
 return close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ',') .. '|'

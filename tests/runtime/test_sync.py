@@ -79,6 +79,7 @@ def table(pool):
     for slot in (SLOT, SLOT + 1):
         store.recover(None, slot, 1, None)
     store.submit(run, package, [SLOT, SLOT + 1], {}, time.perf_counter_ns())
+    store._call("SREM", run_prefix(run) + "idle", SLOT + 1)  # as if it had been called
     yield [Hand(store, run, SLOT + i, 1, 2, 8) for i in range(2)]
     store.cancel(run)
     store.drop(run)
@@ -227,6 +228,32 @@ def test_tiny_work_is_left_to_whoever_is_at_it_but_never_to_nobody(table):
     assert claim(two.sync(1)) == ([], [])
     one.sync(0, mean=1000, finished=0, own=[])
     assert claim(two.sync(1)) == ([], [7])
+
+
+def called(hand: Hand) -> bool:
+    return bool(hand.store._call("DEL", inbox(hand.slot)))
+
+
+def test_the_second_worker_is_called_when_it_pays_or_nobody_knows(table):
+    """What takes less than to hand its value over stays with the first worker, which claims as much as it wants."""
+    one, two = table
+    for mean, calls in ((1_000, False), (1_000_000, True), (0, True)):
+        one.store._call("SADD", run_prefix(one.run) + "idle", two.slot)
+        called(two)
+        assert len(claim(one.sync(1, mean=mean))[0]) == 1
+        assert called(two) is calls, mean
+    assert claim(one.sync(8, mean=1_000)) == ([3, 4, 5, 6, 7], [])
+
+
+def test_no_more_workers_are_called_than_there_are_tasks(table):
+    one, two = table
+    one.store._call("SADD", run_prefix(one.run) + "idle", two.slot, SLOT + 2, SLOT + 3)
+    for _ in range(3):
+        one.sync(2, mean=1_000)
+    answer = one.sync(1, mean=10_000_000)
+    assert answer[0].split(b" ")[2] == b"2", "one was called for the root that is left, two are idle"
+    called(two)
+    one.store._call("DEL", inbox(SLOT + 2), inbox(SLOT + 3))
 
 
 def all_roots(table) -> tuple[Hand, Hand]:
