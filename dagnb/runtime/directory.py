@@ -96,7 +96,7 @@ class RuntimeDir:
     def make_secret(self) -> bytes:
         """The key that is there, else a new one; written whole or not at all."""
         with suppress(FileNotFoundError):
-            if len(key := self.secret()) >= 32:
+            if 32 <= len(key := self.secret()) <= 64:  # what the signature takes
                 return key
         key = secrets.token_bytes(32)
         self.write(self.secret_file, key)

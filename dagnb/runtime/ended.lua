@@ -1,6 +1,6 @@
 -- ended: what the two ends of a run have in common; it stands before `sync` and `end` (`dagnb.runtime.scripts`).
 --
--- Everything goes but what outlives a run, and that expires. All workers get a word, but the slot that `knows` of it.
+-- Everything goes but what outlives a run, and that expires. All workers that are in it get a word, but the slot that `knows` of it.
 -- Key table: dagnb/runtime/keys.py.
 local function ended(run, dagnb, id, state, knows)
   local call = redis.call
@@ -26,7 +26,7 @@ local function ended(run, dagnb, id, state, knows)
     gone[#gone + 1] = run .. 'own' .. slot
     gone[#gone + 1] = run .. 'pre' .. slot
     call('LREM', dagnb .. 'todo:' .. slot, 0, id)
-    if slot ~= knows then call('RPUSH', dagnb .. 'inbox:' .. slot, 'W') end
+    if slot ~= knows and call('HGET', dagnb .. 'ws', 'r' .. slot) == id then call('RPUSH', dagnb .. 'inbox:' .. slot, 'W') end
   end
   for i = 1, #gone, 1000 do call('UNLINK', unpack(gone, i, math.min(i + 999, #gone))) end
   local stays = call('HGET', run .. 'meta', 'stays')

@@ -21,7 +21,7 @@ from .fetch import received
 from .groups import Groups
 from .inputs import ABSENT, Inputs
 from .marks import NONE
-from .outbox import ELSEWHERE, GIVEN, GRAIN, HAND, HEED, LONG, QUIET, SYNC, TINY, WORTH, Outbox
+from .outbox import ELSEWHERE, GIVEN, GRAIN, HAND, HEED, LONG, QUIET, STEADY, SYNC, TINY, WORTH, Outbox
 from .pieces import whole
 from .preload import Preloader
 from .serialize import ATOMS
@@ -74,6 +74,8 @@ class Loop:
         self.total, self.ran = 1, 0  # ns at work, tasks: their mean steers the grain
         self.guess = desk.guess(compiled.hashes)  # mean duration expected before anything ran, ns; 0 unknown
         self.idle, self.active, self.pending, self.finished = 0, 0, False, False
+        self.roots = len(compiled.roots)  # 0 once all were handed out
+        self.asks = "ql"  # what `sync` shall look for: a predecessor may have left something, later only what can be
         self.pause = SYNC  # ns of work to the next sync: longer while nobody is idle
         self.hunger = desk.hunger(run, slots)
         self.heed, self.patience = False, HEED  # whether the next request is for the sake of one who wants work
@@ -179,7 +181,7 @@ class Loop:
             talks = (
                 pace[function] > FAST
                 and outbox.announced != task
-                and not (pace[function] == SLOW and len(ready) == 1 and self._quiet(end))
+                and not (pace[function] == SLOW and self._untold(end))
             )
             if talks or (
                 ran
@@ -271,8 +273,11 @@ class Loop:
 
     def learn(self, function: int, duration: int) -> None:
         """How long this function takes. One hiccup of the machine does not make a fast one slow."""
-        self.desk.household.restore()
         pace, known = self.pace, self.pace[function]
+        if known >= UNKNOWN or duration > LONG:
+            self.desk.household.restore()
+        else:
+            self.desk.household.glance()
         if duration <= SYNC:
             pace[function] = FAST
         elif duration > LONG:
@@ -303,6 +308,17 @@ class Loop:
             return False
         return tick - self.outbox.reported < QUIET
 
+    def _untold(self, tick: int) -> bool:
+        """Whether a slow task may begin without a word: nobody wants work, and a death would cost little.
+
+        To commit before each of them costs half a millisecond where the caches are cold after the one before.
+        """
+        if len(self.ready) == 1:
+            return self._quiet(tick)
+        if self.pending or self.idle or self.graph.single or tick - self.outbox.reported > STEADY:
+            return False
+        return not self.hunger.heard()
+
     def _announce(self, task: int) -> bool:
         """Before a task that is long or was never seen: commit, say that it begins, give away what would wait."""
         if self.copies is not None and task in self.copies.of:
@@ -311,7 +327,7 @@ class Loop:
             return True
         graph, ready = self.graph, self.ready
         slow = self.pace[graph.function_of[task]] == SLOW
-        if slow and len(ready) == 1 and self._quiet(now()):
+        if slow and self._untold(now()):
             return False
         count = 0
         while not slow and len(ready) > GIVEN and len(ready) != count:  # more than one request can give away
@@ -417,6 +433,9 @@ class Loop:
             self.finished = True
             return True
         claimed = self.graph.roots[int(first) : int(first) + int(count)]
+        if int(first) + int(count) >= self.roots:
+            self.roots = 0
+        self.asks = ("" if self.graph.route is None else "q") + ("" if self.tries is None else "l")
         if ids:
             claimed += self._named(ids.split(b","))
         if ids:

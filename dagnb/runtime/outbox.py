@@ -36,8 +36,12 @@ SHARED = 256
 ENTRIES = 1_000
 #: ns after which finished work is committed in any case: the most that a death can cost.
 COMMIT = 100_000_000
-#: ns since the last commit up to which a slow task that nobody waits for begins without a word.
-QUIET = COMMIT // 2
+#: ns per task from which none is claimed ahead: the round trip does not matter, an idle neighbour does.
+LONG = 20_000_000
+#: ns since the last commit up to which a slow task that nobody waits for begins without a word: it ends within COMMIT.
+QUIET = COMMIT - LONG
+#: The same where others are at work too, and ns of slow tasks that are claimed ahead where there is plenty.
+STEADY = COMMIT // 4
 #: ns since the last request after which this worker talks because another one wants work; longer when it was no use.
 HEED = SYNC
 #: Mean ns per task up to which work is shared only with whoever is idle: to hand it over costs more than to do it.
@@ -46,8 +50,6 @@ TINY = 50_000
 HAND = 12_000
 #: ns of work in the queue, beyond what it costs to hand it over, from which an idle worker is given half of it.
 WORTH = 300_000
-#: ns per task from which none is claimed ahead: the round trip does not matter, an idle neighbour does.
-LONG = 20_000_000
 #: In-degree of a task that can only become ready through its counter in Redis.
 ELSEWHERE = 1 << 30
 #: Seconds that kept values outlive a run.
@@ -154,9 +156,10 @@ class Outbox:
         loop = self.loop
         if loop.graph.single:
             return 0 if loop.ready else 1
-        some = max(1, int(GRAIN / mean))
         if prefetch:
+            some = 1 + int(STEADY / mean) if begins else max(1, int(GRAIN / mean))
             return -some if mean < LONG else 0
+        some = max(1, int(GRAIN / mean))
         if begins:
             return 0
         if loop.ready and len(loop.ready) * mean >= SYNC / 2:
@@ -193,8 +196,7 @@ class Outbox:
         begins      the long task that is run next; with `clear`, what would wait behind it is given away
         copy        the task of several copies that is all of this commit
         """
-        loop = self.loop
-        graph, desk = loop.graph, loop.desk
+        loop, desk = self.loop, self.loop.desk
         desk.between_tasks()
         self._ahead()
         mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
@@ -237,20 +239,23 @@ class Outbox:
         self._asks(wants, commit)
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
-            *(len(loop.slots), len(graph.roots), places, ",".join(payloads)),
+            *(len(loop.slots), loop.roots, places, ",".join(payloads)),
             *(children, len(surplus), falls, len(blobs) // 3, len(kept), len(notes), len(skipped)),
             *(mark or loop.annotated, otherwise, ",".join(self.notices)),
-            *(",".join(self.uses), spent),
+            *(",".join(self.uses), spent, loop.asks),
         )
         desk.talk.send(desk.keys(loop.run_id), head, tail)
         self._told(later, commit, len(skipped))
         loop.pending = True
 
     def _asks(self, wants: int, commit: bool) -> None:  # noqa: FBT001
-        """Tell the others whether work is wanted here. Whoever was heeded in vain is not heeded again so soon."""
+        """Tell the others whether work is wanted here. Whoever was heeded in vain is not heeded again so soon.
+
+        Who fetches ahead still has work: to be heeded for that brought crumbs, and a round trip for each.
+        """
         loop = self.loop
         self.wanted = bool(wants)
-        loop.hunger.tell(self.wanted)
+        loop.hunger.tell(wants > 0)
         loop.patience = HEED if commit or not loop.heed else min(2 * loop.patience, GRAIN)
         loop.heed = False
 
@@ -278,11 +283,11 @@ class Outbox:
             sent = {note[1] for note in logs}
             self.notes[:] = [note for note in self.notes if note[0] != "log" or note[1] not in sent]
             tail: list[Word] = [word for entry in (*kept, *logs) for word in entry]
-            head = (desk.slot, loop.run_id, 0, 0, b"", b"", 0, now(), len(loop.slots), len(loop.graph.roots), b"", "")
+            head = (desk.slot, loop.run_id, 0, 0, b"", b"", 0, now(), len(loop.slots), 0, b"", "")
             self.wanted = False
             desk.talk.send(
                 desk.keys(loop.run_id),
-                (*head, b"", 0, b"", 0, len(kept), len(logs), 0, loop.annotated, b"", "", "", ""),
+                (*head, b"", 0, b"", 0, len(kept), len(logs), 0, loop.annotated, b"", "", "", "", ""),
                 tail,
             )
             loop.absorb()  # whether the run has ended, the next answer says again

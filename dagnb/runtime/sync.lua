@@ -9,7 +9,7 @@
 --  7 own: "" keep, "p" or "l" + packed u32: everything this slot owns and has not run (replaces what is recorded);
 --    "l": the first to run is announced, and nobody knows when this slot is at the others
 --  8 packed events   9 mean task duration here, ns (0 unknown, negative: expected; "1200=": hardly other than told before)
--- 10 now, ns   11 workers of the run   12 free roots
+-- 10 now, ns   11 workers of the run   12 free roots, 0 where it is known that all were handed out
 -- 13 packed i16 places, one for each decrement ("" when no task has a named worker)
 -- 14 payload keys that this commit refers to, comma separated
 -- 15 packed u32: children whose counters fall, ascending   17 by how much, likewise
@@ -21,7 +21,8 @@
 -- 24 values that some slot wants early: "slot task:blob", comma separated
 -- 25 large values that go out: "task:readers", or "task:readers:key:chunks" for one in Redis; comma separated
 -- 26 how often tasks of this commit have read such: "task:times"; the last one frees what is in Redis
--- 27.. surplus, blobs × 3 (name, packed u32: runs of tasks whose values it has, as first and count, ascending; bytes),
+-- 27 what else there may be: "q" tasks that are named for this slot, "l" tasks that wait for their next try
+-- 28.. surplus, blobs × 3 (name, packed u32: runs of tasks whose values it has, as first and count, ascending; bytes),
 --      kept × 2 (task, bytes), notes × 3 ("err", "log" or "tries", task, JSON; "later", task,
 --      when), skipped
 --
@@ -56,24 +57,26 @@ local state = call('HMGET', ws, 'e' .. slot, 's' .. slot, 'a' .. slot)
 if state[1] ~= ARGV[2] then return { 'F' } end
 if state[2] == ARGV[3] then return answer(state[3]) end
 if tonumber(state[2]) + 1 ~= tonumber(ARGV[3]) then return { 'G' } end
-local function close(line)
-  call('HSET', ws, 's' .. slot, ARGV[3], 'a' .. slot, line, 'r' .. slot, ARGV[4])
-  return answer(line)
-end
-if call('HGET', run .. 'meta', 'state') ~= 'running' then
+local facts = call('HMGET', run .. 'meta', 'state', 'base', 'width')
+if facts[1] ~= 'running' then
   for key in string.gmatch(ARGV[14], '[^,]+') do -- nobody will ask for these any more
     call('UNLINK', key)
     call('LREM', run .. 'pay', 0, key)
     call('LREM', run .. 'loose', 0, key)
   end
-  return close('0 0 0 1 0 ||')
+  call('HSET', ws, 's' .. slot, ARGV[3], 'a' .. slot, '0 0 0 1 0 ||', 'r' .. slot, ARGV[4])
+  return { '0 0 0 1 0 ||' }
 end
 for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
   if call('EXISTS', key) == 0 then return { 'G' } end
 end
 
 call('HSET', ws, 's' .. slot, ARGV[3], 'r' .. slot, ARGV[4]) -- first write: out of memory refuses all or nothing
-local at = 27
+local function close(line)
+  call('HSET', ws, 'a' .. slot, line)
+  return { line }
+end
+local at = 28
 local annotated = #ARGV[22] > 0
 local second = false -- another copy of this task was first: what this one has done changes nothing
 local events = ARGV[8]
@@ -226,7 +229,7 @@ if finished > 0 and call('DECRBY', run .. 'left', finished) == 0 then -- the end
 end
 
 -- claim: first what is named for me, then the queue, then the roots; never more than my share
-if want > 0 then -- what was to be tried again later is ready when its moment has come
+if want > 0 and string.find(ARGV[27], 'l', 1, true) then -- what was to be tried again later is ready when its moment has come
   local due = call('ZRANGEBYSCORE', run .. 'later', '-inf', ARGV[10], 'LIMIT', 0, CHUNK)
   local named = #due > 0 and call('EXISTS', run .. 'place') == 1
   for _, id in ipairs(due) do
@@ -251,8 +254,11 @@ local function pull(queue, limit, share) -- from a queue until there are so many
     got = annotated and #mine < limit and call('LPOP', queue, math.min(limit - #mine, share))
   end
 end
-pull(run .. 'q' .. slot, #mine + CHUNK, CHUNK) -- all of them: nobody else may run them, and the worker knows their order
-if prefetch > 0 then want = math.min(prefetch, math.floor(backlog() / workers)) end
+if string.find(ARGV[27], 'q', 1, true) then pull(run .. 'q' .. slot, #mine + CHUNK, CHUNK) end -- all of them: nobody else may run them, and the worker knows their order
+if prefetch > 0 then -- fewer and fewer towards the end: nobody shall wait for what another has claimed
+  local share = backlog() / workers
+  want = math.min(prefetch, math.max(math.floor(share / 2), math.min(1, math.floor(share))))
+end
 most = math.min(want, #mine + CLAIM)
 -- a handful of tiny tasks is not worth a second worker, as long as one is at it: it owns something that is not committed,
 -- and not behind a task that was announced because it may be long. (Who merely is awake does not count: two that were
@@ -270,7 +276,7 @@ if want > 0 and #mine == 0 and average > 0 and not waited and backlog() * (avera
     if owned and string.sub(owned, 1, 1) ~= 'l' then worth = false end
   end
 end
-local first, count = 0, 0
+local first, count = cursor, 0
 if #mine < want and worth then
   if waiting > 0 and #mine < most then
     local share = math.max(1, math.ceil(waiting / workers))
@@ -297,20 +303,24 @@ if count > 0 then owned[#owned + 1] = 'r' .. first .. ':' .. count end
 if #owned > 0 then call('RPUSH', own, unpack(owned)) end
 
 -- the inputs of what was claimed, as far as they lie in blobs. Whoever reads the answer counts likewise (fetch.py)
-local blobs, further, carried, known, asked = {}, {}, 0, {}, 0
+local blobs, bodies, further, carried, known, asked = {}, {}, {}, 0, {}, 0
 local first_of, dependency, lies, before, stop
 local function listed(number)
   known[number] = true
   local name = call('LINDEX', run .. 'names', number - 1)
-  if carried < CARRIED then blobs[#blobs + 1] = name else further[#further + 1] = name end
-  carried = carried + call('HSTRLEN', run .. 'blob', name)
+  if carried >= CARRIED then
+    further[#further + 1] = name
+    return
+  end
+  local body = call('HGET', run .. 'blob', name)
+  blobs[#blobs + 1], bodies[#blobs + 1] = name, body
+  carried = carried + #(body or '')
 end
 local function inputs(id)
   if not lies then
-    local said = call('HMGET', run .. 'meta', 'base', 'width')
-    local width = tonumber(said[2])
+    local width = tonumber(facts[3])
     first_of = column(run .. 'deps', 0, '<I' .. width, width)
-    dependency = column(run .. 'deps', tonumber(said[1]), '<I' .. width, width)
+    dependency = column(run .. 'deps', tonumber(facts[2]), '<I' .. width, width)
     lies = column(run .. 'loc', 0, '>I4', 4)
   end
   local low = id - 1 == before and stop or first_of(id)
@@ -347,5 +357,7 @@ if idle > 0 then -- one for what nobody has looked at, or as many as it pays; al
   end
 end
 if want > 0 and prefetch == 0 and not granted then call('SADD', run .. 'idle', slot) end
-return close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ',') .. '|'
+local out = close(first .. ' ' .. count .. ' ' .. idle .. ' 0 ' .. active .. ' ' .. ids .. '|' .. table.concat(blobs, ',') .. '|'
   .. table.concat(further, ','))
+for i = 1, #blobs do out[i + 1] = bodies[i] end
+return out

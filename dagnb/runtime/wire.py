@@ -136,24 +136,13 @@ class Wire:
 
     def read(self) -> Any:
         """The next answer. Raises hiredis.ReplyError for an error reply, EOFError when the connection ended."""
-        answer = self._next()
+        answer = self.reads(1)[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def _next(self) -> Any:
-        take = self.reader.gets
-        answer = take()
-        while answer is False:
-            length = self.socket.recv_into(self._buffer)
-            if not length:
-                raise EOFError
-            self.reader.feed(self._buffer, 0, length)  # type: ignore[arg-type]  # its stub knows no other buffers
-            answer = take()
-        return answer
-
     def reads(self, count: int) -> list[Any]:
-        """So many answers, error replies as objects among them; a handful of them costs little more than one."""
+        """So many answers, error replies as objects among them. Raises EOFError when the connection ended."""
         found: list[Any] = []
         take = self.reader.gets
         while len(found) < count:
@@ -164,7 +153,7 @@ class Wire:
             length = self.socket.recv_into(self._buffer)
             if not length:
                 raise EOFError
-            self.reader.feed(self._buffer, 0, length)  # type: ignore[arg-type]  # as in `read`
+            self.reader.feed(self._buffer, 0, length)  # type: ignore[arg-type]  # its stub knows no other buffers
         return found
 
     def waits(self) -> bool:
@@ -185,7 +174,7 @@ class Wire:
         while True:
             try:
                 self.send(commands)
-                answers = [self._next() for _ in commands]
+                answers = self.reads(len(commands))
             except LOST:
                 self.close()
                 self.connect()

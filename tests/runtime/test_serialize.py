@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagnb.errors import PickleError, SignatureError
-from dagnb.runtime.serialize import BULK, MAC, culprit, dumps, loads, seal, unseal
+from dagnb.runtime.serialize import MAC, culprit, dumps, loads, seal, unseal
 
 SECRET = b"s" * 32
 
@@ -49,8 +49,8 @@ def test_large_and_small_payloads_are_signed_alike():
         assert len(unseal(SECRET, b"p", seal(SECRET, b"p", data))) == size
 
 
-@pytest.mark.parametrize("size", [BULK - 1, BULK, 3 * BULK])
-def test_large_payloads_of_another_purpose_or_secret_or_content_are_refused(size):
+@pytest.mark.parametrize("size", [40, 1 << 16, 3 << 16])
+def test_payloads_of_another_purpose_or_secret_or_content_are_refused(size):
     sealed = seal(SECRET, b"val:1", b"d" * size)
     for at in (0, MAC - 1, MAC, size // 2, len(sealed) - 1):
         changed = bytearray(sealed)

@@ -64,7 +64,7 @@ class Hand:
             *(b"", ",".join(said.get("payloads", []))),
         )
         words += (*counts, said.get("mark", self.mark), said.get("otherwise", b""), "")
-        return self.store._call(*words, said.get("uses", ""), said.get("spent", ""), *tail)
+        return self.store._call(*words, said.get("uses", ""), said.get("spent", ""), "ql", *tail)
 
 
 @pytest.fixture
