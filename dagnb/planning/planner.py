@@ -95,7 +95,6 @@ def run_planner(
     """
     from .fit import fit, fitting
     from .plan import Plan
-    from .simulator import complete
 
     sized = fitting(graph, cluster) is not None
     began = time.perf_counter()
@@ -118,6 +117,8 @@ def run_planner(
         named.validate(graph, cluster)
         named = fit(named, graph, cluster, estimates)
     if figures:
+        from .simulator import complete
+
         return complete(named, graph, cluster, estimates)
     named.validate(graph, cluster)
     return named

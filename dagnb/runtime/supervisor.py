@@ -37,13 +37,14 @@ from dagnb.runtime.room import make_room
 from dagnb.runtime.serialize import seal, unseal
 from dagnb.runtime.slot import Command, Recovery, Slot, worker_command
 from dagnb.runtime.slots import Slots
-from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.store import Store
 from dagnb.runtime.wire import Wire
 from dagnb.settings import PROTOCOL, PYTHON, Settings, hide_password
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from dagnb.runtime.status import PoolStatus
 
 #: Hash of contexts, sealed: what a successor needs to start workers again.
 CONTEXTS, CONTEXT = "dagnb:contexts", b"context"
@@ -339,6 +340,8 @@ class Supervisor:
 
     def status(self) -> PoolStatus:
         """What runs in the background, now."""
+        from dagnb.runtime.status import PoolStatus
+
         return PoolStatus(
             pid=os.getpid(),
             began=self.began,
