@@ -5,6 +5,7 @@ Both are also started by the path of this file, so that they need not find the p
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -32,6 +33,7 @@ def _supervisor(arguments: list[str]) -> object:
     ready = int(os.environ.pop("DAGNB_READY", "-1"))
     if os.fork():
         os._exit(0)
+    gc.disable()  # until all is imported: `dagnb.runtime.forking.preload`
     from dagnb.runtime.supervisor import main as supervisor
 
     return supervisor(arguments, ready)

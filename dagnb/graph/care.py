@@ -6,7 +6,6 @@ Workers read this file too: nothing heavy is imported.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -48,6 +47,8 @@ class Care:
 
     def pause(self, tried: int, seed: str) -> float:
         """Seconds from a failure to the next try. The same for the same seed: of a run, a task and a try."""
+        import random
+
         grown = self.delay * 2.0 ** min(tried - 1, 64)
         most = max(self.delay, LONGEST)
         return min(grown, most) * (1 + JITTER * (2 * random.Random(seed).random() - 1))

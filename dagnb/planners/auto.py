@@ -14,21 +14,11 @@ seconds only choose how many schedules are weighed. Same input, same plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dagnb.graph.analysis import upward_order, upward_rank
 from dagnb.planning.fit import fit
-from dagnb.planning.listing import drawn, transfers
-from dagnb.planning.placement import Placed, occupied
 from dagnb.planning.planner import find_planner
-from dagnb.planning.simulator import best_possible, forecast, in_units_of
-
-from .search import CHANGING, Search
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph
@@ -72,6 +62,10 @@ class Auto:
         free = fit(find_planner("free").plan(graph, cluster, estimates), graph, cluster, estimates)
         if not len(graph) or not (self.thorough or worthwhile(graph, cluster, estimates)):
             return self._signed(free, "free", 1)
+        from dagnb.planning.simulator import best_possible, forecast
+
+        from .portfolio import searched
+
         named = find_planner("heft").plan(graph, cluster, estimates)
         spans = [forecast(graph, plan, cluster, estimates).makespan for plan in (free, named)]
         bound = best_possible(graph, cluster, estimates) * CLOSE
@@ -79,7 +73,7 @@ class Auto:
         evaluations, cut = 2, list[str]()
         work = self._work(len(graph), bound)
         if min(spans) > bound and work > 0:
-            found, evaluations, cut = self._searched(graph, cluster, estimates, (free, named), work, bound)
+            found, evaluations, cut = searched(graph, cluster, estimates, (free, named), work, bound, COSTS, self.seed)
             if forecast(graph, found, cluster, estimates).makespan < min(spans):
                 taken, best = "search", found
         return self._signed(best, taken, evaluations, cut)
@@ -87,37 +81,11 @@ class Auto:
     def _work(self, n: int, bound: float) -> float:
         """Tasks that may be rehearsed after `free` and `heft` have been simulated."""
         if self.evaluations is not None:
+            from .search import CHANGING
+
             return self.evaluations * (n + CHANGING)
         seconds = self.budget if self.thorough else min(self.budget, SHARE * bound)
         return seconds / PRICE - COSTS["free and heft"] * n
-
-    def _searched(
-        self,
-        graph: TaskGraph,
-        cluster: Cluster,
-        estimates: Estimates,
-        known: tuple[Plan, Plan],
-        work: float,
-        bound: float,
-    ) -> tuple[Plan, int, list[str]]:
-        """(the best plan that the rest of the portfolio finds, schedules weighed, members that were left out)."""
-        units = in_units_of(estimates, cluster)
-        transfer = transfers(units, estimates)
-        search = Search(graph, units, estimates, transfer, self.seed)
-        for plan in known:
-            _offer(search, plan, graph, cluster, estimates)
-        search.work, cut = 0.0, []  # those two have been paid for
-        for name, cost, member in _members(search, graph, cluster, estimates):
-            if search.work + cost * len(graph) > work:
-                cut.append(name)
-            elif search.makespan > bound:
-                member()
-                search.work += cost * len(graph)
-        search.improve(work, bound)
-        order = np.argsort(np.array(search.key), kind="stable")
-        placed = Placed(list(search.worker), list(search.key), [])
-        found = drawn(graph, units, estimates, transfer, placed, order.tolist())
-        return found, search.evaluations + 3, cut
 
     def _signed(self, plan: Plan, taken: str, evaluations: int, cut: list[str] | None = None) -> Plan:
         facts = {"taken": taken, "thorough": self.thorough, "budget": self.budget, "evaluations": self.evaluations}
@@ -131,37 +99,6 @@ def worthwhile(graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> bool
     longest = float(estimates.mean.sum()) / min(w.speed for w in cluster.workers)  # all in a row on the slowest
     if not estimates.has_seconds or cost > SHARE * longest:
         return False
+    from dagnb.planning.simulator import best_possible
+
     return cost <= SHARE * best_possible(graph, cluster, estimates)
-
-
-def _members(
-    search: Search, graph: TaskGraph, cluster: Cluster, estimates: Estimates
-) -> list[tuple[str, float, Callable[[], None]]]:
-    """(name, cost per task, what lets it propose) of those that follow `free` and `heft`."""
-    units = in_units_of(estimates, cluster)
-    transfer = transfers(units, estimates)
-    times = [occupied(w, units, estimates) for w in units.workers]
-
-    def rank(time: np.ndarray[tuple[int], np.dtype[np.float64]], travel: float) -> None:
-        search.draw(upward_order(upward_rank(graph, time, transfer * travel)))
-
-    def ask(name: str) -> None:
-        plan = find_planner(name).plan(graph, cluster, estimates)
-        _offer(search, plan, graph, cluster, estimates)
-
-    return [
-        ("heft without transfers in its rank", COSTS["ranks"], partial(rank, np.mean(times, axis=0), 0.0)),
-        ("heft by the fastest workers", COSTS["ranks"], partial(rank, np.min(times, axis=0), 1.0)),
-        ("cpop", COSTS["cpop"], partial(ask, "cpop")),
-        ("peft", COSTS["peft"], partial(ask, "peft")),
-    ]
-
-
-def _offer(search: Search, plan: Plan, graph: TaskGraph, cluster: Cluster, estimates: Estimates) -> None:
-    """Let a plan be weighed; where it names nobody, with the workers that took the tasks in its simulated run."""
-    columns = plan.columns
-    worker, key = columns.worker, columns.priority
-    if (worker < 0).any():
-        timeline = forecast(graph, plan, cluster, estimates).timeline
-        worker, key = timeline.worker, timeline.start
-    search.offer(worker.tolist(), key.tolist())

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dagnb.errors import PlanError
-from dagnb.trace.events import Batch
-from dagnb.trace.timeline import Timeline
 
 from .assignment import Annotations, Assignment, Assignments
 from .cluster import Cluster
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dagnb.graph.graph import TaskGraph
+    from dagnb.trace.timeline import Timeline
 
     from .cluster import WorkerId
     from .estimates import Estimates
@@ -279,6 +278,9 @@ def _read(document: Mapping[str, Any]) -> Plan:
     cluster = Cluster.from_dict(document["cluster"]) if document.get("cluster") else None
     timeline = None
     if document["timeline"] is not None:
+        from dagnb.trace.events import Batch
+        from dagnb.trace.timeline import Timeline
+
         timeline = Timeline(len(assignments))
         timeline.apply_batch(Batch.unpack(base64.b64decode(document["timeline"], validate=True)))
     return Plan(assignments, timeline=timeline, cluster=cluster, **facts)

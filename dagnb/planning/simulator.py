@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnb.graph.analysis import lower_bound
-from dagnb.trace.events import COMMIT, RECORD, Batch, Event, RecordKind, TaskFinished, TaskStarted, event_of
+from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind
+from dagnb.trace.readable import Event, TaskFinished, TaskStarted, event_of
 from dagnb.trace.timeline import Timeline
 
 from .cost import gb_seconds, worker_seconds

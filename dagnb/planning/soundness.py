@@ -12,6 +12,8 @@ import numpy as np
 from .assignment import Annotations, Assignment, Assignments
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dagnb.graph.graph import TaskGraph
 
     from .cluster import Cluster
@@ -39,9 +41,15 @@ def _sound(plan: Plan, graph: TaskGraph, cluster: Cluster) -> bool:
         and columns.ids == tuple(cluster.index)
         and bool(np.isfinite(columns.priority).all())
         and bool((columns.order >= 0).all())
-        and len(np.unique(positions)) == len(columns)
+        and not _repeated(positions)
         and not any(_bad_annotations(plan, graph, cluster))
     )
+
+
+def _repeated(numbers: NDArray[np.int64]) -> bool:
+    """Whether a number occurs twice. By hand: the first `np.unique` of a process imports masked arrays."""
+    ordered = np.sort(numbers)
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _wrong_graph(plan: Plan, graph: TaskGraph, _: Cluster) -> Iterator[str]:

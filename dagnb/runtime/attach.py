@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import select
 import subprocess
 import sys
@@ -22,11 +21,11 @@ import hiredis
 
 from dagnb.errors import StoreUnreachableError
 from dagnb.runtime.directory import RuntimeDir, is_taken, through
-from dagnb.runtime.requests import failure
-from dagnb.runtime.server import address_of, check_address, tail
 from dagnb.runtime.wire import LOST, PATIENCE, Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dagnb.settings import Settings
 
 #: Seconds a supervisor has to be up; a cold start takes a fifth of one.
@@ -124,8 +123,10 @@ class Attachment:
         self.lock, self.seen = (0, 0), float("-inf")
 
 
-def ensure_supervisor(settings: Settings) -> Attachment:
+def ensure_supervisor(settings: Settings, meanwhile: Callable[[], object] = lambda: None) -> Attachment:
     """Attach to the living supervisor, else start one; it lives on when this process ends.
+
+    `meanwhile` is called while it begins: what this module imports is little, so that it begins soon.
 
     Raises StoreUnreachableError with the supervisor's own words when it cannot be started within ten seconds,
     StoreVersionError, RuntimeDirError, or OptionError for a store that cannot be used.
@@ -136,7 +137,7 @@ def ensure_supervisor(settings: Settings) -> Attachment:
     with through(directory.door):
         while True:
             if not is_taken(directory.lock):
-                _start(directory, settings, end)
+                _start(directory, settings, end, meanwhile)
             found = _greet(directory, settings, socket or str(directory.socket))
             if found is not None:
                 return found
@@ -149,11 +150,13 @@ def _external(settings: Settings) -> str | None:
     """The socket of a store that is not ours, checked; None when we run our own."""
     if not settings.redis:
         return None
+    from dagnb.runtime.server import address_of, check_address
+
     check_address(settings.redis, insecure=settings.insecure)
     return address_of(settings.redis)
 
 
-def _start(directory: RuntimeDir, settings: Settings, end: float) -> None:
+def _start(directory: RuntimeDir, settings: Settings, end: float, meanwhile: Callable[[], object]) -> None:
     """Start a supervisor and wait until it is up. Raises what it failed with."""
     reading, writing = os.pipe()
     try:
@@ -171,6 +174,7 @@ def _start(directory: RuntimeDir, settings: Settings, end: float) -> None:
     finally:
         os.close(writing)
     try:
+        meanwhile()
         answer = _hear(reading, end)
     finally:
         os.close(reading)
@@ -178,6 +182,8 @@ def _start(directory: RuntimeDir, settings: Settings, end: float) -> None:
     if answer is None:
         raise StoreUnreachableError(_silent(directory))
     if "error" in answer:
+        from dagnb.runtime.requests import failure
+
         raise failure(answer["error"], answer["text"])
 
 
@@ -197,7 +203,7 @@ def _hear(reading: int, end: float) -> dict[str, str] | None:
 
 def _greet(directory: RuntimeDir, settings: Settings, socket: str) -> Attachment | None:
     """Connect under our name; None when nobody answers (yet, or any more). Raises StoreVersionError."""
-    kernel = f"kernel-{os.getpid()}-{secrets.token_hex(4)}"
+    kernel = f"kernel-{os.getpid()}-{os.urandom(4).hex()}"
     with suppress(StoreUnreachableError, OSError):
         lock = _identity(directory.lock)
         Wire(socket, patience=0.0).close()  # one try: we stand in the door
@@ -217,5 +223,7 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 
 def _silent(directory: RuntimeDir) -> str:
+    from dagnb.runtime.server import tail
+
     said = tail(directory.log) or "it said nothing"
     return f"the background process did not start within {START:.0f} s\n  {directory.path}\n  Its log says: {said}"

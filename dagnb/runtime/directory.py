@@ -22,8 +22,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
-import shutil
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -72,7 +70,7 @@ class RuntimeDir:
             with suppress(FileExistsError):
                 self.path.mkdir(mode=0o700)
             self._check_owner()
-            probe = self.path / f".probe-{os.getpid()}-{secrets.token_hex(4)}"
+            probe = self.path / f".probe-{os.getpid()}-{os.urandom(4).hex()}"
             probe.touch(0o600)
             probe.unlink()
         except OSError as error:
@@ -98,7 +96,7 @@ class RuntimeDir:
         with suppress(FileNotFoundError):
             if 32 <= len(key := self.secret()) <= 64:  # what the signature takes
                 return key
-        key = secrets.token_bytes(32)
+        key = os.urandom(32)
         self.write(self.secret_file, key)
         return key
 
@@ -137,11 +135,15 @@ class RuntimeDir:
 
     def forget_history(self) -> None:
         """Remove what a Redis wrote that we did not use."""
+        import shutil
+
         shutil.rmtree(self.path / "appendonlydir", ignore_errors=True)
         (self.path / "appendonly.aof").unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove every file; the locks last, so that whoever waits for them finds an empty room."""
+        import shutil
+
         places.clear(self.path)
         last = {self.lock, self.door}
         with suppress(FileNotFoundError):

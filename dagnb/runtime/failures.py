@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +76,8 @@ class Failures(list[TaskFailure]):
         return "\n".join(map(repr, self)) if self else "<no task has failed>"
 
     def _repr_html_(self) -> str:
+        import html
+
         if not self:
             return "<p>no task has failed</p>"
         head = ("task", "error", "worker", "try", "peak memory", "what came before")

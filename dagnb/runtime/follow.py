@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from dagnb.errors import DagnbError
 from dagnb.trace.events import Batch
-from dagnb.trace.timeline import Timeline
 
 from .wire import LOST
 
 if TYPE_CHECKING:
+    from dagnb.trace.timeline import Timeline
+
     from .run import Run
 
 Listener = Callable[[Batch], None]
@@ -41,6 +42,8 @@ class Follower:
     @cached_property
     def folded(self) -> Timeline:
         """What was folded so far; a run that nobody looks at has none."""
+        from dagnb.trace.timeline import Timeline
+
         return Timeline(len(self.run.graph))
 
     @property

@@ -76,14 +76,15 @@ class Forked:
 def preload() -> None:
     """Import what a worker needs, and take all of it out of the sight of the garbage collector.
 
-    A collection would touch every object, and the copies would no longer share the memory.
+    A collection would touch every object, and the copies would no longer share the memory. Until here there was none
+    (`dagnb.__main__`): the few hundred objects that it would have found cost less than looking for them.
     """
     import cloudpickle  # noqa: F401  functions of a notebook are read with it
 
     import dagnb.runtime.worker  # noqa: F401
 
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def fork(

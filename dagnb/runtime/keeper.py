@@ -20,7 +20,6 @@ from dagnb.runtime.server import (
     version_of,
     wait_ready,
 )
-from dagnb.runtime.status import RedisStatus
 from dagnb.runtime.wire import PATIENCE, Wire, passes
 from dagnb.settings import hide_password
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from dagnb.runtime.children import Child
     from dagnb.runtime.directory import RuntimeDir
+    from dagnb.runtime.status import RedisStatus
     from dagnb.runtime.wire import Word
     from dagnb.settings import Settings
 
@@ -179,6 +179,8 @@ class Keeper:
 
     def status(self, wire: Wire) -> RedisStatus:
         """The server as it is now."""
+        from dagnb.runtime.status import RedisStatus
+
         told = parse_info(wire.call("INFO"))
         return RedisStatus(
             pid=int(told["process_id"]),

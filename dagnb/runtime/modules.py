@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-import sysconfig
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -24,11 +23,10 @@ TICK = 10_000_000
 
 #: Where packages are installed.
 PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+#: Where `sysconfig` says that the interpreter's binary modules are; to ask it reads a large file.
+_BINARY = Path(sys.exec_prefix, sys.platlibdir, f"python{sys.version_info.major}.{sys.version_info.minor}")
 #: The interpreter's own modules, and these.
-OWN = tuple(
-    f"{path}{os.sep}"
-    for path in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), Path(__file__).resolve().parents[1])
-)
+OWN = tuple(f"{path}{os.sep}" for path in (Path(os.__file__).parent, _BINARY, Path(__file__).resolve().parents[1]))
 
 Stamp = tuple[int, int, int]
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dagnb.errors import OptionError, StoreError
 from dagnb.planning.cluster import Cluster
@@ -16,9 +16,11 @@ from dagnb.runtime.attach import Attachment, ensure_supervisor
 from dagnb.runtime.context import Context
 from dagnb.runtime.directory import is_taken
 from dagnb.runtime.resources import PLAIN, Resources, resources_of
-from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.wire import LOST, Wire
 from dagnb.settings import Settings
+
+if TYPE_CHECKING:
+    from dagnb.runtime.status import PoolStatus
 
 #: Seconds to wait for workers: longer than five failed starts with their pauses.
 PATIENCE = 30.0
@@ -155,6 +157,8 @@ class LocalPool:
 
     def status(self) -> PoolStatus:
         """What runs in the background, now. Raises StoreUnreachableError."""
+        from dagnb.runtime.status import PoolStatus
+
         return PoolStatus.from_dict(self._ask("status"))
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ Every request may be repeated: a kernel asks again when Redis or the supervisor 
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 from typing import Any
 
@@ -76,7 +76,7 @@ def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: 
 
     Raises what the supervisor answered with, or StoreUnreachableError without an answer within `patience` seconds.
     """
-    reply = f"dagnb:answer:{secrets.token_hex(8)}"
+    reply = f"dagnb:answer:{os.urandom(8).hex()}"
     request = pack_request(secret, verb, fields | {"reply": reply})
     end = time.monotonic() + patience
     again, refused = 0.0, ""

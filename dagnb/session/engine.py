@@ -30,16 +30,24 @@ def connect() -> LocalPool:
         if failed is not None and monotonic() - failed[1] < STALE:
             raise failed[0]
         if _pool is None:
+            from dagnb.runtime.attach import ensure_supervisor
+
+            settings = Settings.load()
+            attachment = ensure_supervisor(settings, _read_pool)
             from dagnb.runtime.pool import LocalPool
 
-            _pool = LocalPool.connect(Settings.load())
+            _pool = LocalPool(settings, attachment)
         return _pool
+
+
+def _read_pool() -> None:
+    import dagnb.runtime.pool  # noqa: F401  while the supervisor begins
 
 
 def ahead(workers: int | None) -> None:
     """A run is about to be planned: start what is not there meanwhile, and so many workers if that is known."""
     if _pool is None:
-        import dagnb.runtime.pool  # noqa: F401  here: two threads that import at once hold up one another
+        import dagnb.runtime.attach  # noqa: F401  here: two threads that import at once hold up one another
 
         Thread(target=_prepare, args=(workers,), name="dagnb-start", daemon=True).start()
 

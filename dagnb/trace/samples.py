@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .events import RecordKind, TaskState
+from .records import RecordKind, TaskState
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph

@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from .events import (
-    COMMIT,
-    PROVISIONAL,
-    RECORD,
-    RETRACTION,
+from .events import COMMIT, PROVISIONAL, RECORD, RETRACTION, Batch, RecordKind, TaskState
+from .readable import (
     Aside,
-    Batch,
     CopyFinished,
     Event,
     OutputPreloaded,
-    RecordKind,
     TaskCancelled,
     TaskFailed,
     TaskFinished,
@@ -34,7 +29,6 @@ from .events import (
     TaskReused,
     TaskSkipped,
     TaskStarted,
-    TaskState,
     WorkerCommitted,
     WorkerGivenUp,
     WorkerLost,

@@ -11,7 +11,7 @@ from dagnb.graph.graph import TaskGraph
 from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
 from dagnb.planning.plan import Assignment, Plan
-from dagnb.planning.planner import Planner, find_planner, planner_names, run_planner
+from dagnb.planning.planner import OURS, Planner, find_planner, planner_names, run_planner
 from dagnb.planning.simulator import complete
 
 GRAPH = TaskGraph.build("g", [[], [0], [0]], duration=[1.0, 2.0, 3.0])
@@ -143,3 +143,10 @@ def test_what_a_planner_raises_goes_through():
 
     with pytest.raises(ZeroDivisionError):
         run(Broken)
+
+
+def test_our_planners_are_found_without_looking_through_what_is_installed():
+    from importlib.metadata import entry_points
+
+    declared = {p.name: p.value for p in entry_points(group="dagnb.planners") if p.value.startswith("dagnb.")}
+    assert declared == OURS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -169,3 +170,9 @@ def test_what_a_copy_leaves_in_its_group_ends_with_it(tmp_path):
     assert len(group) == 1
     child.stop(0.0)
     until(lambda: not group[0].is_running() or group[0].status() == psutil.STATUS_ZOMBIE)
+
+
+@linux
+def test_a_copy_collects_garbage(pool):
+    """The supervisor does not while it imports; nobody who is copied from it may inherit that."""
+    assert value_of(pool, gc.isenabled) is True
