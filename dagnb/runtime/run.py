@@ -117,7 +117,7 @@ def start(
 
 
 def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
-    """Send the run and its plan in one piece. The outline of a large one follows in a while (`dagnb.runtime.scribe`)."""
+    """Send the run and its plan in one piece. The outline of a large one follows in a while (`scribe`)."""
     store, small = run.hub.store, len(run.graph) <= SMALL
     store.send_arguments(package)
     commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=run.cluster.elastic)

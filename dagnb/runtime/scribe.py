@@ -94,7 +94,7 @@ def flush() -> None:
 
 def _forked() -> None:
     """A forked child has neither the thread nor these runs, and nobody who would unlock what was locked."""
-    global _lock, _turn, _busy  # noqa: PLW0603 -- see above
+    global _lock, _turn, _busy
     _lock, _turn, _busy = Lock(), Lock(), False
     _due.clear()
 

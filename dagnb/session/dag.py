@@ -267,9 +267,10 @@ class Dag:
         not_yet(f"{handle.name}.why()", "Every run computes everything in this version.")
 
     def _in_run(self, handle: Handle[Any]) -> tuple[Run, TaskRef]:
-        if self.graph.calls is None and not self.attached:
+        graph = self.graph
+        if graph.calls is None and not self.attached:
             raise NotRunError(f"{self.name} was read from a document: {handle.name} never has a value here.")
-        ref = answers.in_run(self.real, self.graph, self._builder.locate(handle), handle.name)
+        ref = answers.in_run(self.real, graph, self._builder.locate(handle), handle)
         assert self.real is not None
         return self.real, ref
 
