@@ -385,8 +385,11 @@ class Run:
             return False, None
         key = self.graph.keys[task]
         try:
-            store, sealed = self.hub.store, self._sealed.pop(task, None)
-            there, value = store.kept(self.id, task) if sealed is None else store.opened(self.id, task, sealed)
+            sealed = self._sealed.pop(task, None)
+            if sealed is None:
+                there, value = self.hub.store.kept(self.id, task)
+            else:
+                there, value = self.hub.latest.opened(self.id, task, sealed)
         except SignatureError:
             raise
         except Exception as error:

@@ -181,7 +181,8 @@ class Dag:
         original type (`error.run`, `error.failures`). An interrupt cancels. Raises PlanError, RunError while another
         run of this DAG is live, PickleError for an argument that cannot travel, StoreError, OptionError.
         """
-        _refuse_unbuilt(fresh=fresh, only=only, on=on, params=params, **more_params)
+        if fresh or more_params or only is not None or on is not None or params is not None:
+            _refuse_unbuilt(fresh=fresh, only=only, on=on, params=params, **more_params)
         acting = scale_of(mode, scale)
         if (self._builder.recorded or acting is not None) and (plan is None or (planner is None and workers is None)):
             lives.ahead(workers, plan)
