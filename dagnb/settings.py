@@ -174,18 +174,18 @@ _last: list[Any] = []
 
 def _surroundings() -> object:
     """All that settings without arguments depend on, for the price of a few system calls."""
-    file = _project_file(Path.cwd())
-    found = file.stat() if file is not None else None
-    stamp = (str(file), found.st_mtime_ns, found.st_size) if found is not None else None
+    file = _project_file(os.getcwd())  # noqa: PTH109  hot path
+    found = os.stat(file) if file is not None else None  # noqa: PTH116  hot path
+    stamp = (file, found.st_mtime_ns, found.st_size) if found is not None else None
     affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     return stamp, dict(getattr(os.environ, "_data", os.environ)), dict(_CONFIGURED), affinity
 
 
 def _layers(arguments: Mapping[str, object]) -> Iterator[tuple[str, dict[str, object]]]:
     """The sources of values, farthest first, so that the nearest is applied last."""
-    file = _project_file(Path.cwd())
+    file = _project_file(os.getcwd())  # noqa: PTH109  as above
     if file is not None:
-        yield f"[tool.dagnb] in {file}", _project_table(file)
+        yield f"[tool.dagnb] in {file}", _project_table(Path(file))
     for name in NAMES:
         if os.environ.get(_variable(name)):
             yield _variable(name), {name: os.environ[_variable(name)]}
@@ -197,14 +197,14 @@ def _variable(name: str) -> str:
     return f"DAGNB_{name.upper()}"
 
 
-def _project_file(folder: Path) -> Path | None:
+def _project_file(folder: str) -> str | None:
     """The nearest pyproject.toml of the folder and its parents. Every run asks: strings are quicker than paths."""
-    at = str(folder)
+    at = folder
     while not os.path.isfile(file := os.path.join(at, "pyproject.toml")):  # noqa: PTH113, PTH118  see above
         at, below = os.path.dirname(at), at  # noqa: PTH120
         if at == below:
             return None
-    return Path(file)
+    return file
 
 
 def _project_table(file: Path) -> dict[str, object]:

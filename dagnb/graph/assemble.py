@@ -21,6 +21,8 @@ from .problems import cycle_text, find_problems
 from .table import Bools, Indices, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .graph import Ints, TaskGraph
     from .recording import Recording
     from .task import Task
@@ -109,7 +111,7 @@ def _alive(table: Table, edges: Edges, places: list[Places]) -> Bools:
 
 def _names(table: Table, nodes: Indices, places: list[Places]) -> list[str]:
     """By place, else by function and number: `clean`, `clean_2`, in the order of the calls."""
-    names: list[str | None] = [None] * len(table)
+    names = [""] * len(table)
     taken: set[str] = set()
     index: dict[str, int] = {}
     kinds: list[Ints] = [np.zeros(0, np.int32)]
@@ -117,25 +119,48 @@ def _names(table: Table, nodes: Indices, places: list[Places]) -> list[str]:
     for rec, mine in zip(table.recs, places, strict=True):
         start, columns = table.start[rec], columns_of(rec)
         for path, (call, select) in mine.items():
-            if not select and names[start + call] is None and path not in taken:
+            if not select and not names[start + call] and path not in taken:
                 names[start + call] = path
                 unnamed[start + call] = False
                 taken.add(path)
         words = [index.setdefault(table.current[t].name, len(index)) for t in columns.tasks]
         kinds.append(np.array(words, np.int32)[columns.task])
+    whole = len(nodes) == len(table)
+    if not whole:
+        inside = np.zeros(len(table), np.bool_)
+        inside[nodes] = True
+        unnamed &= inside
     kind = np.concatenate(kinds)
-    inside = np.zeros(len(table), np.bool_)
-    inside[nodes] = True
+    clashing = _clashing(index, taken)
     for word, number in index.items():
-        calls = np.flatnonzero((kind == number) & inside & unnamed).tolist()
-        for call, name in zip(calls, _numbered(word, len(calls), taken), strict=True):
-            names[call] = name
-    return [names[i] or "" for i in nodes.tolist()]
+        calls = np.flatnonzero((kind == number) & unnamed)
+        if not len(calls):
+            continue
+        found = _numbered(word, len(calls), taken if word in clashing else None)
+        if calls[-1] - calls[0] == len(calls) - 1:  # one after the other
+            names[calls[0] : calls[-1] + 1] = found
+        else:
+            for call, name in zip(calls.tolist(), found, strict=True):
+                names[call] = name
+    return names if whole else [names[i] for i in nodes.tolist()]
 
 
-def _numbered(word: str, count: int, taken: set[str]) -> list[str]:
-    """The next free ones of `clean`, `clean_2`, …"""
-    found = [word, *[f"{word}_{i}" for i in range(2, count + 1)]][:count]
+def _clashing(words: Iterable[str], taken: set[str]) -> set[str]:
+    """Words of which a name may be somebody else's, too: there is a place, or a function, `clean_2`."""
+    known = set(words)
+    found = known & taken
+    for name in (*known, *taken):
+        head, _, number = name.rpartition("_")
+        if head in known and number.isdigit():
+            found |= {head, name} & known
+    return found
+
+
+def _numbered(word: str, count: int, taken: set[str] | None) -> list[str]:
+    """The next free ones of `clean`, `clean_2`, …; they are added to those taken. None: nobody else has such a name."""
+    found = [word, *[f"{word}_{i}" for i in range(2, count + 1)]]
+    if taken is None:
+        return found
     if not taken.isdisjoint(found):
         numbers = chain([word], (f"{word}_{i}" for i in count_from(2)))
         found = list(islice((name for name in numbers if name not in taken), count))

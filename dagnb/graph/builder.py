@@ -30,6 +30,7 @@ from .task import CHANGES, Task, newest
 if TYPE_CHECKING:
     from .assemble import Assembly
     from .graph import TaskGraph, TaskRef
+    from .recording import Select
 
 
 class GraphBuilder:
@@ -286,11 +287,13 @@ class GraphBuilder:
             raise refusal(
                 f"{handle.name} is being recorded: it has no value yet.", f"End the body, then run {self.name}."
             )
-        label = CELLS.labels.get(rec.execution.cell, rec.execution.label)
         if rec.failed or handle._index in rec.void:
             what = f"this handle was made by a run of {rec.execution.label} that failed"
             raise NotRunError(f"{what}.\n  Run that cell again.")
-        found = resolve(handle, self.cells, owners(self.cells))
+        found: tuple[Recording, int, Select] | str = rec, handle._index, handle._select
+        if self.cells.get(rec.execution.cell) is not rec:  # else it means what it meant: nobody's owners are asked for
+            found = resolve(handle, self.cells, owners(self.cells))
+        label = CELLS.labels.get(rec.execution.cell, rec.execution.label)
         if isinstance(found, str):
             raise NotRunError(f"{self.name} has no longer {found}.\n  Run {label} again, or define it.")
         number = self._assembly().node(found[0], found[1])

@@ -173,13 +173,30 @@ class Late(Sequence[T], Generic[T]):
         return tuple, (tuple(self),)
 
 
+class Coded(Late[str]):
+    """A column of words of which few are different.
+
+    words, codes   the distinct words, and [n] which of them
+    """
+
+    __slots__ = ("codes", "words")
+
+    def __init__(self, words: Sequence[str], codes: NDArray[np.integer[Any]]) -> None:
+        super().__init__(len(codes), lambda: tuple([words[code] for code in codes.tolist()]))
+        self.words, self.codes = words, codes
+
+
 class LateMapping(Mapping[K, V], Generic[K, V]):
-    """A mapping that is made when somebody looks into it."""
+    """A mapping that is made when somebody looks into it.
 
-    __slots__ = ("_made", "_make")
+    beside    makes only what a reader does not know already, where there is such a part
+    """
 
-    def __init__(self, make: Callable[[], Mapping[K, V]]) -> None:
+    __slots__ = ("_made", "_make", "beside")
+
+    def __init__(self, make: Callable[[], Mapping[K, V]], beside: Callable[[], Mapping[K, V]] | None = None) -> None:
         self._make: Callable[[], Mapping[K, V]] | None = make
+        self.beside = beside
         self._made: Mapping[K, V] = {}
 
     def _all(self) -> Mapping[K, V]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arguments import rebuild
-from .calls import Arguments, Form, Late, LateMapping, PackedCalls, ints
+from .calls import Arguments, Coded, Form, Late, LateMapping, PackedCalls, ints
 from .columns import columns_of
 from .graph import Calls, TaskGraph, TaskRef
 
@@ -58,7 +58,7 @@ def freeze(
             Late(n, lambda: tuple([kwargs for _, kwargs in arguments])),
             packed,
         ),
-        aliases=LateMapping(lambda: _aliases(names, refs, named)),
+        aliases=LateMapping(lambda: _aliases(names, refs, named), lambda: _beside(names, named)),
         kept=frozenset(kept),
         where=_lines(table, nodes),
         **columns,
@@ -73,6 +73,21 @@ def _aliases(names: Sequence[str], refs: Sequence[TaskRef], named: Sequence[tupl
         for path, (index, select) in mine.items():
             to = tasks[index]
             found.setdefault(path, TaskRef(to, select) if select else refs[to])
+    return found
+
+
+def _beside(names: Sequence[str], named: Sequence[tuple[Ints, Places]]) -> dict[str, TaskRef]:
+    """The same without the names of the nodes, each of which means its node."""
+    found: dict[str, TaskRef] = {}
+    own: set[str] = set()
+    for numbers, mine in named:
+        tasks = numbers.tolist()
+        for path, (index, select) in mine.items():
+            to = tasks[index]
+            if select or names[to] != path:
+                own = own or set(names)
+                if path not in own:
+                    found.setdefault(path, TaskRef(to, select))
     return found
 
 
@@ -165,8 +180,19 @@ def _lines(table: Table, nodes: Indices) -> Sequence[str]:
     line = np.concatenate([np.zeros(0, np.int32), *(ints(rec.calls.lines) for rec in table.recs)])[nodes]
     cells = [rec.where for rec in table.recs]
     cell = np.searchsorted(table.offset, nodes, side="right") - 1
+    return Coded(*_words(cells, cell, line))
 
-    def make() -> tuple[str, ...]:
-        return tuple([f"{cells[c]}, line {at}" for c, at in zip(cell.tolist(), line.tolist(), strict=True)])
 
-    return Late(len(nodes), make)
+def _words(cells: Sequence[str], cell: Indices, line: Ints) -> tuple[Sequence[str], Indices]:
+    """Distinct lines in words, in the order of their first tasks, and which of them each task has."""
+    step = int(line.max(initial=0)) + 1
+    places = cell * step + line
+    order = np.argsort(places, kind="stable")
+    new = np.diff(places[order], prepend=-1) != 0
+    first = order[new]  # the sort is stable: the first task of each place
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    codes = np.empty(len(places), np.int64)
+    codes[order] = rank[np.cumsum(new) - 1]
+    where = np.sort(first)
+    return [f"{cells[c]}, line {at}" for c, at in zip(cell[where].tolist(), line[where].tolist(), strict=True)], codes

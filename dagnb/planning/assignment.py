@@ -94,9 +94,12 @@ class Assignments(Sequence[Assignment]):
         n = len(where)
         priority, order = np.empty(n), np.empty(n, np.int64)
         priority[tasks] = np.arange(n)
-        grouped = tasks[np.argsort(where[tasks], kind="stable")]  # by worker, each in sequence
-        held = np.bincount(where + 1, minlength=1)
-        order[grouped] = np.arange(n) - np.repeat(np.cumsum(held) - held, held)
+        if not n or (where == where[0]).all():  # nobody is named: one sequence for all
+            order[tasks] = np.arange(n)
+        else:
+            grouped = tasks[np.argsort(where[tasks], kind="stable")]  # by worker, each in sequence
+            held = np.bincount(where + 1, minlength=1)
+            order[grouped] = np.arange(n) - np.repeat(np.cumsum(held) - held, held)
         return cls(ids, where, order, priority, dict(notes or {}))
 
     def __len__(self) -> int:

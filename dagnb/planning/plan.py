@@ -209,12 +209,20 @@ def _packed(columns: Assignments) -> dict[str, Any]:
         raise ValueError(msg)
     found: dict[str, Any] = {"ids": columns.ids}
     for name in _COLUMNS:
-        column = getattr(columns, name)
-        with np.errstate(invalid="ignore"):  # a number that a narrow type cannot hold is seen by the comparison
-            narrow = (column.astype(kind) for kind in _NARROW)
-            fits = next((short for short in narrow if (short == column).all()), column)
+        fits = _narrowed(getattr(columns, name))
         found[name] = [fits.dtype.str, base64.b64encode(fits.tobytes()).decode()]
     return found
+
+
+def _narrowed(column: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in the narrowest type that holds all of them."""
+    low, high = (column.min(), column.max()) if len(column) else (0, 0)
+    for kind in _NARROW:
+        holds = np.iinfo(kind)
+        if holds.min <= low and high <= holds.max:
+            short = column.astype(kind)
+            return short if (short == column).all() else column  # one that is not whole is in none of them
+    return column
 
 
 def _unpacked(document: Mapping[str, Any], notes: dict[int, Annotations]) -> Assignments:

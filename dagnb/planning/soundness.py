@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Problems of one sort that a text spells out before it only counts them.
 SHOWN = 5
 
+#: Times the number of tasks up to which positions are marked, one byte each; wider apart they are sorted.
+SPARSE = 16
+
 
 def problems(plan: Plan, graph: TaskGraph, cluster: Cluster) -> list[str]:
     """All that keeps a plan from being run, the first few of each sort in full; empty when nothing does."""
@@ -41,15 +44,21 @@ def _sound(plan: Plan, graph: TaskGraph, cluster: Cluster) -> bool:
         and columns.ids == tuple(cluster.index)
         and bool(np.isfinite(columns.priority).all())
         and bool((columns.order >= 0).all())
-        and not _repeated(positions)
+        and _distinct(positions)
         and not any(_bad_annotations(plan, graph, cluster))
     )
 
 
-def _repeated(numbers: NDArray[np.int64]) -> bool:
-    """Whether a number occurs twice. By hand: the first `np.unique` of a process imports masked arrays."""
-    ordered = np.sort(numbers)
-    return bool((ordered[1:] == ordered[:-1]).any())
+def _distinct(numbers: NDArray[np.int64]) -> bool:
+    """Whether no number occurs twice. Positions of a plan lie close together: then a mark for each is enough."""
+    if not len(numbers):
+        return True
+    low, span = int(numbers.min()), int(np.ptp(numbers)) + 1
+    if span > SPARSE * len(numbers):
+        return bool(np.diff(np.sort(numbers)).all())
+    taken = np.zeros(span, np.bool_)
+    taken[numbers - low] = True
+    return int(np.count_nonzero(taken)) == len(numbers)
 
 
 def _wrong_graph(plan: Plan, graph: TaskGraph, _: Cluster) -> Iterator[str]:

@@ -45,6 +45,11 @@ class Hub:
                 self._store.wire.path = path
             return self._store
 
+    @property
+    def latest(self) -> Store:
+        """The store as it was when somebody last asked: to open what has come from it just now."""
+        return self._store or self.store
+
     def await_events(self, wire: Wire, run: str, after: str) -> None:
         """Return when there are events after a position, or after a second."""
         wire.send([("XREAD", "BLOCK", 1000, "COUNT", 1, "STREAMS", run_prefix(run) + "ev", after)])

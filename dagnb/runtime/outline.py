@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from dagnb.errors import CELL_LABELS, RunError
+from dagnb.graph.calls import Coded, LateMapping
 from dagnb.graph.graph import TaskGraph, TaskRef
 from dagnb.graph.identity import identity
 from dagnb.planning.estimates import Estimates
@@ -94,8 +95,7 @@ def write(
 ) -> bytes:
     """The outline of a run of `graph`; `labels` are the files of its cells."""
     same = identity(graph)
-    where = dict.fromkeys(graph.where)
-    places = {place: i for i, place in enumerate(where)}
+    where, at = _places(graph.where)
     document = {
         "format": FORMAT,
         "name": graph.name,
@@ -105,8 +105,8 @@ def write(
         "needs": [_text(data) for data in pack_needs(graph.dep_start, graph.deps)],
         "kept": _column(np.array(sorted(kept), np.int64)),
         "bound": _column(np.array(sorted(graph.kept), np.int64)),
-        "where": list(where),
-        "at": _column(np.array([places[place] for place in graph.where], np.int64)),
+        "where": where,
+        "at": _column(at),
         "aliases": _aliases(graph),
         "declared": {name: _floats(getattr(graph, name)) for name in _DECLARED},
         "expected": estimates and _expected(estimates),
@@ -160,15 +160,28 @@ def _graph(found: Mapping[str, Any]) -> TaskGraph:
     )
 
 
+def _places(where: Sequence[str]) -> tuple[list[str], NDArray[Any]]:
+    """Distinct places in the order of their first tasks, and which of them each task has."""
+    if isinstance(where, Coded):
+        return list(where.words), where.codes
+    words = {place: i for i, place in enumerate(dict.fromkeys(where))}
+    return list(words), np.array([words[place] for place in where], np.int64)
+
+
 def _aliases(graph: TaskGraph) -> dict[str, tuple[int, str]]:
     """Names beside the keys; those that select by what is no literal are left out."""
-    keys, found = graph.index, {}
-    for path, ref in graph.aliases.items():
-        if path not in keys or ref.select or ref.task != keys[path]:
-            text = repr(ref.select)
-            if not ref.select or _is_literal(text, ref.select):
-                found[path] = (ref.task, text)
-    return found
+    texts = {path: (ref, repr(ref.select)) for path, ref in _beside(graph).items()}
+    kept = {path: (ref, text) for path, (ref, text) in texts.items() if not ref.select or _is_literal(text, ref.select)}
+    return {path: (ref.task, text) for path, (ref, text) in kept.items()}
+
+
+def _beside(graph: TaskGraph) -> Mapping[str, TaskRef]:
+    """The aliases without the keys that mean their own task; of a recorded graph without an object for every task."""
+    aliases = graph.aliases
+    if isinstance(aliases, LateMapping) and aliases.beside is not None:
+        return aliases.beside()
+    keys = graph.index
+    return {path: ref for path, ref in aliases.items() if path not in keys or ref.select or ref.task != keys[path]}
 
 
 def _is_literal(text: str, value: object) -> bool:
@@ -185,7 +198,7 @@ def _expected(estimates: Estimates) -> dict[str, Any]:
         **{name: _floats(getattr(estimates, name)) for name in _EXPECTED},
         "n": len(estimates),
         "sources": list(sources),
-        "source": _column(np.array([sources[source] for source in estimates.source], np.int64)),
+        "source": _column(_numbers(estimates.source, sources)),
         "has_seconds": estimates.has_seconds,
         "reference": estimates.reference,
         "share": _factor(estimates.share),
@@ -193,6 +206,12 @@ def _expected(estimates: Estimates) -> dict[str, Any]:
         "methods": estimates.methods,
         "how": None if how is None else _column(how),
     }
+
+
+def _numbers(words: Sequence[str], number: Mapping[str, int]) -> NDArray[np.int64]:
+    if len(number) <= 1:
+        return np.zeros(len(words), np.int64)
+    return np.array([number[word] for word in words], np.int64)
 
 
 def _estimates(found: Mapping[str, Any]) -> Estimates:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Thread
 from time import monotonic, time
 from time import perf_counter_ns as now
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,6 @@ import numpy as np
 
 from dagnb.errors import (
     CancelledError,
-    DagnbError,
     NotRunError,
     PickleError,
     PlanError,
@@ -29,12 +26,12 @@ from dagnb.planning.cluster import Cluster
 from dagnb.planning.fit import check_fit
 from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskState
 
+from . import scribe
 from .context import folder
 from .failures import Failures, TaskLog, read_failure, read_tries, whole_run
 from .follow import Follower
 from .hub import Hub
 from .line import Line
-from .outline import outline_of
 from .packed import packed, plan_text
 from .raised import task_error
 
@@ -51,8 +48,6 @@ if TYPE_CHECKING:
     from .outline import Outline
     from .pack import Package
     from .pool import LocalPool
-
-log = logging.getLogger("dagnb")
 
 #: Tasks up to which the outline travels with the submission.
 SMALL = 200
@@ -122,37 +117,15 @@ def start(
 
 
 def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
-    """Send the run and its plan in one piece. The outline of a large one is written while the workers begin.
-
-    That has a thread for which the end of this process waits: a run without it has no names for any other kernel.
-    """
+    """Send the run and its plan in one piece. The outline of a large one follows in a while (`scribe`)."""
     store, small = run.hub.store, len(run.graph) <= SMALL
     store.send_arguments(package)
     commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=run.cluster.elastic)
-    outline = _outline(run, package) if small else None
+    outline = scribe.outline(run, package) if small else None
     run.line.submit(commands, store.described(run.id, plan_text(run.planned), outline))
     store.sent(package)
     if not small:
-        Thread(target=_write_outline, args=(run, package), name="dagnb-outline").start()
-
-
-def _write_outline(run: Run, package: Package) -> None:
-    """Write the outline of a run that goes on."""
-    outline = _outline(run, package)
-    try:
-        if outline is not None:
-            run.hub.store.keep_outline(run.id, outline)
-    except DagnbError:  # the store has gone, and the run with it
-        log.info("run %s has no outline for other kernels", run.id, exc_info=True)
-
-
-def _outline(run: Run, package: Package) -> bytes | None:
-    """The outline as it is stored; None where it cannot be written, of which the run is not the worse."""
-    try:
-        return outline_of(run, package)
-    except Exception:  # what a user's objects do when they are compared, nobody knows
-        log.info("run %s has no outline for other kernels", run.id, exc_info=True)
-        return None
+        scribe.later(run, package)
 
 
 def prewarmed(plan: Plan) -> list[tuple[int, float]]:
@@ -412,8 +385,11 @@ class Run:
             return False, None
         key = self.graph.keys[task]
         try:
-            store, sealed = self.hub.store, self._sealed.pop(task, None)
-            there, value = store.kept(self.id, task) if sealed is None else store.opened(self.id, task, sealed)
+            sealed = self._sealed.pop(task, None)
+            if sealed is None:
+                there, value = self.hub.store.kept(self.id, task)
+            else:
+                there, value = self.hub.latest.opened(self.id, task, sealed)
         except SignatureError:
             raise
         except Exception as error:

@@ -2,7 +2,7 @@
 
 Whoever writes to the store could run code in the workers, so that nothing is unpickled before its signature, keyed
 BLAKE2b (RFC 7693), is verified. It covers a *purpose* (kind of payload, run, name) beside the bytes: a value of one run
-is refused in another. For as much security HMAC-SHA256 takes four times as long on a small payload, twice on a large one.
+is refused in another. HMAC-SHA256 would take four times as long for a small payload, twice for a large one.
 """
 
 from __future__ import annotations

@@ -9,17 +9,19 @@ from dagnb.errors import NotRunError
 
 if TYPE_CHECKING:
     from dagnb.graph.graph import TaskGraph, TaskRef
+    from dagnb.graph.handle import Handle
     from dagnb.runtime.run import Run
 
 _ATOMS = (bool, int, float, complex, str, bytes, type(None))
 
 
-def in_run(run: Run | None, graph: TaskGraph, now: TaskRef, name: str) -> TaskRef:
+def in_run(run: Run | None, graph: TaskGraph, now: TaskRef, handle: Handle[Any]) -> TaskRef:
     """The value `now` of `graph` in `run`. Raises NotRunError if the DAG was never run, or that part changed since."""
-    from dagnb.graph.graph import TaskRef
-
     if run is not None and run.graph is graph:
         return now
+    from dagnb.graph.graph import TaskRef
+
+    name = handle.name
     where = graph.where[now.task] if graph.where else ""
     if run is None:
         raise _not_run(f"{name} has no value yet: {graph.name} was never run.", where, graph.name)

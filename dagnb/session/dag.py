@@ -181,7 +181,8 @@ class Dag:
         original type (`error.run`, `error.failures`). An interrupt cancels. Raises PlanError, RunError while another
         run of this DAG is live, PickleError for an argument that cannot travel, StoreError, OptionError.
         """
-        _refuse_unbuilt(fresh=fresh, only=only, on=on, params=params, **more_params)
+        if fresh or more_params or only is not None or on is not None or params is not None:
+            _refuse_unbuilt(fresh=fresh, only=only, on=on, params=params, **more_params)
         acting = scale_of(mode, scale)
         if (self._builder.recorded or acting is not None) and (plan is None or (planner is None and workers is None)):
             lives.ahead(workers, plan)
@@ -267,9 +268,10 @@ class Dag:
         not_yet(f"{handle.name}.why()", "Every run computes everything in this version.")
 
     def _in_run(self, handle: Handle[Any]) -> tuple[Run, TaskRef]:
-        if self.graph.calls is None and not self.attached:
+        graph = self.graph
+        if graph.calls is None and not self.attached:
             raise NotRunError(f"{self.name} was read from a document: {handle.name} never has a value here.")
-        ref = answers.in_run(self.real, self.graph, self._builder.locate(handle), handle.name)
+        ref = answers.in_run(self.real, graph, self._builder.locate(handle), handle)
         assert self.real is not None
         return self.real, ref
 

@@ -63,10 +63,8 @@ def make_plan(
     Raises UnknownPlannerError, OptionError for an option that the planner does not have or a bad number of workers, and
     PlanError for a plan that does not fit.
     """
-    from dagnb.planning.cluster import Cluster
-
     settings = Settings.load()
-    given = workers if isinstance(workers, Cluster) else engine.worker_count(workers, settings)
+    given = _given(workers, settings)
     spec = settings.planner if planner is None else planner
     ask = _Asking(graph, given, spec, seed, budget, options or {}, figures, thorough, settings)
     if options or not isinstance(spec, str):
@@ -78,6 +76,16 @@ def make_plan(
             return known.plan
     plans[spec, given, seed, budget, thorough] = known = ask.anew()
     return known.plan
+
+
+def _given(workers: object, settings: Settings) -> int | Cluster:
+    """The cluster, or how many equal workers. A run that says a number, or nothing, has no time for an import."""
+    if not (workers is None or isinstance(workers, int)):
+        from dagnb.planning.cluster import Cluster
+
+        if isinstance(workers, Cluster):
+            return workers
+    return engine.worker_count(workers, settings)
 
 
 def estimates_of(graph: TaskGraph, plan: Plan) -> Estimates | None:

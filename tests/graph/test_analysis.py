@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagnb.graph.analysis import (
-    ROOTS,
     WIDE,
     critical_path,
     downward_rank,
@@ -78,25 +77,56 @@ def test_order_by_rank_is_topological(sample):
     assert all(position[u] < position[i] for i in range(len(graph)) for u in graph.dependencies(i))
 
 
-@pytest.mark.parametrize("below", [0, 40])  # the narrow rest of a graph that begins wide is ranked by the loop
-@pytest.mark.parametrize("seed", range(4))
-def test_ranks_of_wide_graphs_are_those_of_the_loop(seed, below):
-    chance = np.random.default_rng(seed)
+def by_loop(deps, duration, send):
+    """Upward ranks, edge by edge."""
+    after, rank = np.zeros(len(deps)), np.zeros(len(deps))
+    for task in range(len(deps) - 1, -1, -1):
+        rank[task] = duration[task] + after[task]
+        for u in deps[task]:
+            after[u] = max(after[u], rank[task] + send[u])
+    return rank
+
+
+def in_levels(chance, below):
+    """Level by level, wide at first; then a tail as long as `below`."""
     deps: list[list[int]] = [[] for _ in range(400)]
     for width in (300, 150, 1):
         low = len(deps) - 200
         deps += [sorted({int(d) for d in chance.integers(low, low + 200, 3)}) for _ in range(width)]
-    deps += [[len(deps) + i - 1] for i in range(below)]
-    graph = TaskGraph.build("wide", deps)
-    n = len(graph)
-    duration, send = chance.random(n), chance.random(n)
-    after, rank = np.zeros(n), np.zeros(n)
-    for task in range(n - 1, -1, -1):
-        rank[task] = duration[task] + after[task]
-        for u in deps[task]:
-            after[u] = max(after[u], rank[task] + send[u])
-    assert len(graph.roots) * ROOTS >= n >= WIDE
-    assert np.array_equal(upward_rank(graph, duration, send), rank)
+    return deps + [[len(deps) + i - 1] for i in range(below)]
+
+
+def in_rows(chance, length):
+    """Many rows of `length`, each written to its end before the next begins; some read an earlier row."""
+    deps: list[list[int]] = []
+    for row in range(120):
+        first = len(deps)
+        deps.append([])
+        for _ in range(length - 1):
+            deps.append([len(deps) - 1, *({int(chance.integers(0, first))} if row and chance.random() < 0.05 else ())])
+    return deps
+
+
+SHAPES = [
+    (in_levels, 0), (in_levels, 40), (in_rows, 2), (in_rows, 4), (in_rows, 30),
+    (lambda _, n: [[], *([i] for i in range(n))], 500),  # a chain
+    (lambda _, n: [[] for _ in range(n)], 500),
+    (lambda chance, n: scattered(n, int(chance.integers(1000))), 500),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "size"), SHAPES)
+@pytest.mark.parametrize("seed", range(3))
+def test_ranks_of_large_graphs_are_those_of_the_loop(shape, size, seed):
+    chance = np.random.default_rng(seed)
+    deps = shape(chance, size)
+    graph, n = TaskGraph.build("large", deps), len(deps)
+    duration, send = chance.choice([0.0, 0.3, 1.7], n) * chance.random(n), chance.random(n)
+    assert n >= WIDE
+    assert np.array_equal(upward_rank(graph, duration, send), by_loop(deps, duration, send))
+    assert np.array_equal(upward_rank(graph, duration), by_loop(deps, duration, np.zeros(n)))
+    ones = np.ones(n, np.int64)
+    assert np.array_equal(upward_rank(graph, ones), by_loop(deps, ones, np.zeros(n)))
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -61,6 +61,11 @@ NAMING = [
     ("m = [[load(10*i+j) for j in (0, 1)] for i in (0, 1)]", "m[0][0] m[0][1] m[1][0] m[1][1]"),
     ("clean_2 = load(0)\nclean(1), clean(2), clean(3)", "clean_2 clean clean_3 clean_4"),
     ("task(lambda v: v)(load(1))", "load lambda"),
+    (
+        "_o = task(clean.fn, name='load_2')\nload(1), load(2), _o(3), _o(4), load(5)",
+        "load load_2 load_2_2 load_2_3 load_3",
+    ),
+    ("load_3 = clean(0)\nload(1), clean(2), load(3), clean(4), load(5)", "load_3 load clean load_2 clean_2 load_4"),
 ]
 
 

@@ -287,12 +287,19 @@ def test_columns_say_what_the_objects_say(seed, n):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"order": np.array([0, 0])}, {"order": np.array([-1, 0])}, {"priority": np.array([math.nan, 0.0])}]
+    "wrong",
+    [
+        {"order": np.array([0, 0])},
+        {"order": np.array([10**12, 10**12])},
+        {"order": np.array([-1, 0])},
+        {"priority": np.array([math.nan, 0.0])},
+    ],
 )
 def test_what_is_wrong_in_columns_is_found_too(wrong):
     graph = TaskGraph.build("two", [[], []])
     good = Assignments.placed((W0, W1), [0, 0], [0, 1])
     Plan(good).validate(graph, CLUSTER)
+    Plan(replace(good, order=np.array([10**12, 0]))).validate(graph, CLUSTER)  # far apart, and each its own
     with pytest.raises(PlanError, match=r"position|priority nan"):
         Plan(replace(good, **wrong)).validate(graph, CLUSTER)
     with pytest.raises(PlanError, match="goes to 'x'"):

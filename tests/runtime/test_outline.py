@@ -60,6 +60,32 @@ def test_a_graph_is_read_as_it_was_written(graph, data):
     assert again.calls is None
 
 
+def test_a_recorded_graph_is_read_as_it_was_written():
+    @dagnb.task
+    def load(i):
+        return i
+
+    @dagnb.task(outs=2)
+    def split(x):
+        return x, x
+
+    with dagnb.dag("etl", new=True) as dag:
+        parts = [load(i) for i in range(300)]
+        first = parts[0]
+        train, test = split(parts[1])
+        again = {"train": train, ("no", "path"): test}
+        load_2 = load(train)
+        load(load_2), load(again["train"])
+    del first, test, load_2
+    graph = dag.graph
+    read = outline.read(outline.write(graph, graph.kept)).graph
+    assert dict(read.aliases) == dict(graph.aliases)
+    assert {"first", "parts[0]", "test", "again['train']", "load_2", "split"} <= set(read.aliases)
+    assert read.where == tuple(graph.where)
+    assert len(set(read.where)) == 4
+    assert (read.fingerprint, read.kept) == (graph.fingerprint, graph.kept)
+
+
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=8), st.booleans(), st.booleans())
 def test_estimates_are_read_as_they_were_written(durations, seconds, shares):
     n = len(durations)

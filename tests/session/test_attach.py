@@ -90,7 +90,7 @@ def test_events_come_from_the_first_on():
 
 
 def test_an_attached_run_can_be_cancelled():
-    orphan(400)
+    orphan(400, after=0.8)
     run = dagnb.attach()
     run.cancel()
     assert str(run.wait(10).state) == "cancelled"
@@ -121,7 +121,7 @@ def test_what_has_expired_is_said_by_its_name():
 
 # ---- which ----------------------------------------------------------------------------------------------------------
 def test_of_several_that_go_on_the_user_says_which():
-    one, two = orphan(400), orphan(400, name="other")
+    one, two = orphan(400, after=0.8), orphan(400, name="other", after=0.8)
     with pytest.raises(OptionError, match="which run\\? Several go on") as told:
         dagnb.attach()
     assert one[:6] in str(told.value)
@@ -134,13 +134,13 @@ def test_of_several_that_go_on_the_user_says_which():
 
 
 def test_the_newest_of_a_name_and_folder_is_taken():
-    older, newest = orphan(400), orphan(400, factor=4)
+    older, newest = orphan(400, after=0.8), orphan(400, factor=4, after=0.8)
     assert older != newest
     assert dagnb.attach().id == newest
 
 
 def test_a_run_of_another_folder_is_attached_by_its_id_only(tmp_path):
-    begun = orphan(400, cwd=tmp_path)
+    begun = orphan(400, cwd=tmp_path, after=0.8)
     with pytest.raises(OptionError, match="no other kernel has begun a run in this folder") as told:
         dagnb.attach()
     assert f"%dag attach {begun[:6]}" in str(told.value)
@@ -199,7 +199,7 @@ def test_another_graph_starts_anew_and_says_that_the_other_goes_on(caplog, chang
 
 
 def test_what_the_other_does_not_keep_needs_a_run_of_its_own():
-    begun = orphan(400)
+    begun = orphan(400, after=0.8)
     dag = etl(400)
     run = dag.run(wait=False, workers=2, keep="parts[1]")
     assert (run.id == begun) == (run.graph.index["parts[1]"] in dag.graph.kept)
@@ -232,14 +232,14 @@ def test_a_dag_of_an_attached_run_has_no_functions():
 
 # ---- elsewhere ------------------------------------------------------------------------------------------------------
 def test_status_shows_runs_without_a_kernel():
-    orphan(400)
+    orphan(400, after=0.8)
     assert "etl · 401 tasks · goes on since" in str(dagnb.status())
     dagnb.attach()
     assert "its kernel is gone" not in str(dagnb.status())
 
 
 def test_an_outline_that_somebody_else_wrote_is_refused():
-    begun = orphan(400)
+    begun = orphan(400, after=0.8)
     store = Hub.of(engine.connect()).store
     key = f"dagnb:{{{begun}}}:outline"
     sealed = store._call("GET", key)
@@ -249,7 +249,7 @@ def test_an_outline_that_somebody_else_wrote_is_refused():
 
 
 def test_without_an_outline_the_cells_are_asked_for():
-    begun = orphan(400)
+    begun = orphan(400, after=0.8)
     store = Hub.of(engine.connect()).store
     store._call("DEL", f"dagnb:{{{begun}}}:outline")
     store._call("HSET", f"dagnb:{{{begun}}}:meta", "submitted", 1)
