@@ -33,13 +33,13 @@ for i, had in ipairs(call('HMGET', book, unpack(live))) do
   served[i] = tonumber(had) -- nil: never
   if served[i] and (works[i] or mine == i) and (not least or served[i] < least) then least = served[i] end
 end
-least = least or 0
 call('DEL', dagnb .. 'turn') -- first, because a script that has begun to write is not refused: memory may be full
 local function note(i, amount)
   served[i] = amount
   call('HSET', book, live[i], string.format('%.0f', amount))
 end
-if mine then note(mine, (served[mine] or least) + tonumber(ARGV[3])) end
+if mine then note(mine, (served[mine] or least or 0) + tonumber(ARGV[3])) end
+least = least or (mine and served[mine]) or 0
 
 local best
 for i, run in ipairs(live) do
