@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: ns of work in one run before the others are looked at.
 TURN = 100_000_000
 #: What a stay must last, in times of what opening the run took; as much as that itself where another run is new.
-WORTH_IT = 9
+WORTH_IT = 4
 
 
 class Turns:

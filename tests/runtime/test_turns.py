@@ -76,7 +76,7 @@ def right(run: Run, sketch: dags.Sketch) -> None:
 
 @pytest.mark.parametrize("plan", ["free", "named"])
 def test_a_short_run_does_not_wait_for_a_long_one(pool, plan):
-    long, short = of_naps(*[0.005] * 2_000), of_naps(*[0.005] * 20)
+    long, short = of_naps(*[0.005] * 1_000), of_naps(*[0.005] * 20)
 
     def planned(graph):
         return dags.free_plan(graph) if plan == "free" else named(graph, [i % 2 for i in range(len(graph))])
@@ -93,7 +93,7 @@ def test_a_short_run_does_not_wait_for_a_long_one(pool, plan):
 
 
 def test_runs_that_are_equal_go_on_equally_fast(pool):
-    graph = of_naps(*[0.004] * 500)
+    graph = of_naps(*[0.004] * 300)
     runs = [start(graph, dags.free_plan(graph), pool) for _ in range(4)]
     until(lambda: any(run.progress[3] == len(graph) for run in runs), 30)
     done = sorted(run.progress[3] for run in runs)
