@@ -3,8 +3,9 @@
     python benchmarks/together.py [runs of each kernel] [kernels]        (default: 10 5)
 
 Every run is a hundred tasks of 5 ms and one over all of them. Each kernel checks its results. When a third, a half
-and two thirds of all tasks are done, the progress of all runs is read at one moment: fair is where the most advanced is
-not far ahead of the last. Beside it, a run of twenty such tasks behind one of four thousand.
+and two thirds of all tasks are done, the progress of all runs is read at one moment: fair is where all go on at about
+the same rate between these looks. Before, submitting fifty takes a second, and who comes first is served first. Beside
+it, a run of twenty such tasks behind one of four thousand.
 """
 
 from __future__ import annotations
@@ -139,6 +140,11 @@ def main() -> None:
             f"  at {share:4.0%} of all tasks, done of each run: {min(done)} to {max(done)}, "
             f"max/min {max(done) / max(1, min(done)):.2f}; by kernel {max(by_kernel) / max(1, min(by_kernel)):.2f}"
         )
+    gained = [b - a for a, b in zip(looks[0], looks[-1], strict=True) if b <= TASKS]
+    print(
+        f"  rates between the first and the last of these: {min(gained)} to {max(gained)} tasks, "
+        f"max/min {max(gained) / max(1, min(gained)):.2f} ({len(gained)} runs that had not ended; a turn is 20 tasks)"
+    )
     print(f"  the first run had ended after {min(seconds):.1f} s, the last after {max(seconds):.1f} s")
     print(f"20 tasks of 5 ms behind 4,000: {sorted(waited)[1]:.2f} s, at most {max(waited):.2f} s")
 
