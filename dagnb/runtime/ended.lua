@@ -6,6 +6,7 @@ local function ended(run, dagnb, id, state, knows)
   local call = redis.call
   call('RPUSH', run .. 'fin', state)
   call('HDEL', dagnb .. 'runs', id)
+  call('HDEL', dagnb .. 'served', id)
   for _, hash in ipairs(call('SMEMBERS', run .. 'args')) do -- how long what nobody needs stays: arguments.py
     local key, uses = dagnb .. 'arg:' .. hash, dagnb .. 'uses:' .. hash
     call('SREM', uses, id)

@@ -4,6 +4,7 @@ server   dagnb:ws            hash    per slot: e epoch, s number of the last syn
          dagnb:inbox:<slot>  list    "S<run>" join, "W" wake up: hints only, a lost one is healed by asking again
          dagnb:todo:<slot>   list    runs that this slot takes part in, oldest first
          dagnb:runs          hash    run → facts as JSON, live runs only
+         dagnb:served        hash    run → what it was served, µs of all workers; hints (`turns`)
          dagnb:past          list    the last runs that were begun, the newest first
          dagnb:fn:<hash>     string  a function, sealed, or the name of a bundle
          dagnb:fn:@<name>    string  several functions in one compressed piece, sealed (`functions`)

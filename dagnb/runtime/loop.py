@@ -28,6 +28,7 @@ from .serialize import ATOMS
 from .streams import Streams
 from .templates import CONSTANTS, DEPENDENCIES, GATHER, bind
 from .tries import Tries
+from .turns import gives_way
 from .values import GONE, INLINE, Gone, land, size_of
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Loop:
         compiled.produce = self.streams.produce if self.streams is not None else whole
         self.preloader = Preloader.of(self)
         self.inputs = Inputs(self)
+        self.turn = 1 << 62  # ns: when to look whether another run waits
 
     def run(self) -> None:
         """Work until the run has ended, or another run waits for this worker and this one has nothing for it."""
@@ -112,7 +114,7 @@ class Loop:
         self.mark = now()  # start of the stretch of work that is being timed
         self.synced = self.mark
         dry = False
-        while not self.finished:
+        while not self.finished and not (now() > self.turn and gives_way(self)):
             if self.ready and self._work():
                 break
             tick = now()
@@ -265,7 +267,7 @@ class Loop:
                 break
             if end > look:
                 look = end + LOOK
-                if hunger.heard() and self._heeds(end, total / ran):
+                if end > self.turn or (hunger.heard() and self._heeds(end, total / ran)):
                     break
         self.ran, self.total = ran, total
         mark[0] = NONE

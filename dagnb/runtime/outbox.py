@@ -188,6 +188,7 @@ class Outbox:
         begins: int | None = None,
         clear: bool = False,
         copy: int | None = None,
+        leaves: bool = False,
     ) -> None:
         """Send a sync.
 
@@ -195,12 +196,14 @@ class Outbox:
         prefetch    ask for one task ahead
         begins      the long task that is run next; with `clear`, what would wait behind it is given away
         copy        the task of several copies that is all of this commit
+        leaves      with `dry`: another run is gone to, and what is ready here is given back
         """
         loop, desk = self.loop, self.loop.desk
         desk.between_tasks()
         self._ahead()
         mean = loop.total / loop.ran if loop.ran else loop.guess or 1.0
-        surplus = self._surplus(mean, clear=clear)
+        back, free = self._given_back() if leaves else ([], self._surplus(mean, clear=clear))
+        surplus = back + free
         must = dry or begins is not None or copy is not None or bool(surplus)
         commit = self._commits(tick, mean, must=must, ends=prefetch)
         tail: list[Word] = []
@@ -223,7 +226,7 @@ class Outbox:
         for entry in (*kept, *notes):
             tail += entry
         tail += skipped
-        own = self._own(commit or bool(surplus), begins)
+        own = self._own(commit or bool(surplus) or leaves, begins)
         if loop.preloader is not None:
             self.records += loop.preloader.told()
         purpose = COMMITTED if commit else PROVISIONAL
@@ -235,12 +238,13 @@ class Outbox:
         later = self._held_back(commit)
         told = self.records or self.short or commit
         events = pack_batch(purpose, loop.position, self.records, self.short, loop.submitted) if told else b""
-        wants = self._wants(mean, prefetch=prefetch, begins=begins is not None)
+        wants = 0 if leaves else self._wants(mean, prefetch=prefetch, begins=begins is not None)
         self._asks(wants, commit)
         head = (
             *(desk.slot, loop.run_id, wants, finished, own, events, self._pace(mean), now()),
             *(len(loop.slots), loop.roots, places, ",".join(payloads)),
-            *(children, len(surplus), falls, len(blobs) // 3, len(kept), len(notes), len(skipped)),
+            *(children, f"{len(surplus)}:{len(back)}" if leaves else len(surplus), falls),
+            *(len(blobs) // 3, len(kept), len(notes), len(skipped)),
             *(mark or loop.annotated, otherwise, ",".join(self.notices)),
             *(",".join(self.uses), spent, loop.asks),
         )
@@ -317,6 +321,16 @@ class Outbox:
             # what is fresh is settled when its commit is acknowledged
             loop.release([d for d in deps if d not in fresh])
         return list(tasks)
+
+    def _given_back(self) -> tuple[list[Word], list[Word]]:
+        """Let go of all that is ready: what only this slot may run, and the rest; of very many the last."""
+        loop = self.loop
+        loop.ready.sort()
+        last, by_rank, route = loop.ready[-GIVEN:], loop.graph.by_rank, loop.graph.route
+        del loop.ready[-GIVEN:]
+        tasks = [by_rank[r] for r in last] if by_rank else last
+        named: list[Word] = [task for task in tasks if route is not None and route[task] != -1]
+        return named, [task for task in tasks if route is None or route[task] == -1]
 
     def _own(self, changes: bool, begins: int | None) -> bytes:  # noqa: FBT001
         """The list of what is owned here, when it is to replace the one in Redis. Only what is committed may leave it.

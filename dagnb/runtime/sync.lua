@@ -13,7 +13,8 @@
 -- 13 packed i16 places, one for each decrement ("" when no task has a named worker)
 -- 14 payload keys that this commit refers to, comma separated
 -- 15 packed u32: children whose counters fall, ascending   17 by how much, likewise
--- 16 surplus ready tasks   18 blobs   19 kept values
+-- 16 surplus ready tasks; "9:4": this slot leaves the run, gets nothing, and the first 4 stay in its own queue
+-- 18 blobs   19 kept values
 -- 20 notes          21 skipped tasks
 -- 22 "" in a run without copies and groups, else "-", or "b7": task 7 of several copies begins, or "c7": this commit
 --    is that of a copy of task 7 and of nothing else; "c7*": and its value stayed in this worker
@@ -53,10 +54,12 @@ local function answer(line)
   return out
 end
 
-local state = call('HMGET', ws, 'e' .. slot, 's' .. slot, 'a' .. slot)
+local state = call('HMGET', ws, 'e' .. slot, 's' .. slot, 'a' .. slot, 'r' .. slot)
 if state[1] ~= ARGV[2] then return { 'F' } end
 if state[2] == ARGV[3] then return answer(state[3]) end
 if tonumber(state[2]) + 1 ~= tonumber(ARGV[3]) then return { 'G' } end
+local other = state[4] or '' -- who comes from another run must own nothing there: `recover` looks in one run only
+if other ~= '' and other ~= ARGV[4] and call('EXISTS', dagnb .. '{' .. other .. '}:own' .. slot) == 1 then return { 'G' } end
 local facts = call('HMGET', run .. 'meta', 'state', 'base', 'width')
 if facts[1] ~= 'running' then
   for key in string.gmatch(ARGV[14], '[^,]+') do -- nobody will ask for these any more
@@ -173,8 +176,24 @@ if split then fair = math.min(fair, math.ceil(#fresh / workers)) end
 for i = 1, #fresh do
   if i <= fair then mine[#mine + 1] = fresh[i] else free[#free + 1] = fresh[i] end
 end
-for i = 1, tonumber(ARGV[16]) do free[#free + 1] = ARGV[at + i - 1] end
-at = at + tonumber(ARGV[16])
+local surplus, named = string.match(ARGV[16], '(%d+):?(%d*)')
+local leaves = named ~= ''
+surplus, named = tonumber(surplus), tonumber(named) or 0
+local function back(key, first, last) -- to the head, in their order: what was begun goes on first
+  for i = last, first, -CHUNK do
+    local some = {}
+    for j = i, math.max(first, i - CHUNK + 1), -1 do some[#some + 1] = ARGV[j] end
+    call('LPUSH', key, unpack(some))
+  end
+end
+if leaves then
+  call('SREM', run .. 'idle', slot)
+  back(run .. 'q' .. slot, at, at + named - 1)
+  back(run .. 'q', at + named, at + surplus - 1)
+else
+  for i = 1, surplus do free[#free + 1] = ARGV[at + i - 1] end
+end
+at = at + surplus
 for i = 1, #free, CHUNK do call('RPUSH', run .. 'q', unpack(free, i, math.min(i + CHUNK - 1, #free))) end
 
 for _ = 1, tonumber(ARGV[18]) do
@@ -254,7 +273,9 @@ local function pull(queue, limit, share) -- from a queue until there are so many
     got = annotated and #mine < limit and call('LPOP', queue, math.min(limit - #mine, share))
   end
 end
-if string.find(ARGV[27], 'q', 1, true) then pull(run .. 'q' .. slot, #mine + CHUNK, CHUNK) end -- all of them: nobody else may run them, and the worker knows their order
+if not leaves and string.find(ARGV[27], 'q', 1, true) then -- all of them: nobody else may run them, and it knows their order
+  pull(run .. 'q' .. slot, #mine + CHUNK, CHUNK)
+end
 if prefetch > 0 then -- fewer and fewer towards the end: nobody shall wait for what another has claimed
   local share = backlog() / workers
   want = math.min(prefetch, math.max(math.floor(share / 2), math.min(1, math.floor(share))))

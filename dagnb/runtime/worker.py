@@ -37,6 +37,7 @@ from .places import listed
 from .scripts import script
 from .serialize import loads, unseal
 from .strays import kill_strays
+from .turns import Turns
 from .values import Shelf, weight
 from .wire import Wire
 
@@ -92,7 +93,7 @@ class Desk:
         self.clock = self._page[CLOCK:].cast("Q")  # for functions with a timeout (`deadlines`)
         self._porter: Porter | None = None
         self.next_run = ""
-        self._joined: set[str] = set()
+        self.turns = Turns(self.talk.wire, slot)
         self._settled = False
         self._interrupt = False  # whether a task was cancelled in the middle
         self._work = 0  # ns at work in this run, as told when it last had nothing to do
@@ -156,35 +157,25 @@ class Desk:
     def rest(self, run: str, work: int, patience: float = PATIENCE) -> bool:
         """Wait for a word; True when another run is to be joined first. `work`: ns spent on tasks of this one."""
         self._worked(work)
+        if len(self.turns.joined) > 1:
+            self.next_run = self.turns.missed(run, work)
+            if self.next_run:
+                return True
         word = self._listen(patience)
         if word is None:
-            self.next_run = self._missed(run)
-        elif word[:1] == b"S" and word[1:].decode() != run:
+            self.next_run = self.turns.missed(run, work)
+        elif word[:1] == b"S" and word[1:].decode() not in self.turns.joined:
             self.next_run = word[1:].decode()
         return bool(self.next_run)
 
-    def _missed(self, run: str) -> str:
-        """Another run that waits for this slot although no word says so; empty if there is none.
-
-        Its word went with a predecessor, or was heard before the run had work here: then two workers could wait in two
-        runs, each for the other.
-        """
-        for waiting in self._waiting():
-            if waiting == run:
-                continue
-            prefix = run_prefix(waiting)
-            if waiting not in self._joined or any(
-                self.talk.wire.calls(
-                    [("EXISTS", prefix + f"q{self.slot}"), ("ZCOUNT", prefix + "later", "-inf", now())]
-                )
-            ):
-                return waiting
-        return ""
+    def gives_way(self, run: str, work: int) -> bool:
+        """Whether another run is to be gone to now, although there is more to do in this one."""
+        self.next_run = self.turns.due(run, work)
+        return bool(self.next_run)
 
     def _waiting(self) -> list[str]:
         """Live runs that this slot takes part in, oldest first."""
         found = [name.decode() for name in self.talk.wire.call("LRANGE", TODO + str(self.slot), 0, -1)]
-        self._joined.intersection_update(found)
         return [name for name in found if self.talk.wire.call("HEXISTS", RUNS, name)]
 
     def _worked(self, work: int) -> None:
@@ -219,6 +210,8 @@ class Desk:
     def choose(self) -> str:
         """The next run to join: what the last word said, else the oldest of this slot; empty if there is none."""
         run, self.next_run = self.next_run, ""
+        if not run and self.turns.joined:
+            run = self.turns.missed()
         if run:
             return run
         word = self._listen(1.0) if self._settled else None
@@ -227,7 +220,7 @@ class Desk:
         self._settled = True  # a new worker looks first: its predecessor may have taken the word with it
         if word is not None and word[:1] == b"S":
             return word[1:].decode()
-        return next(iter(self._waiting()), "")
+        return self.turns.missed()
 
     def join(self, run: str) -> None:
         """Work in a run until it ends or another one calls."""
@@ -235,7 +228,7 @@ class Desk:
         if stale := self.modules.stale():
             forget_compiled(stale)
             os._exit(STALE)  # the successor in this slot reads them anew; this one owns nothing
-        self._joined.add(run)
+        again = run in self.turns.joined
         for other in [name for name in self.arena.lent if not self.talk.wire.call("HEXISTS", RUNS, name)]:
             self.arena.forget(other)  # this worker was elsewhere when that one ended
         prefix = run_prefix(run)
@@ -254,10 +247,13 @@ class Desk:
         self._page[8:40] = run.encode().ljust(32, b"\0")
         self.shelf = Shelf(self._payloads, self.secret, prefix, self.talk.epoch)
         position = slots.index(self.slot)
-        self._stagger(position, arrived)
+        if not again:
+            self._stagger(position, arrived)
         loop = Loop(compiled, self, run, position, slots, int(meta[0]))
         self._work = loop.total
-        self._told_start(loop)
+        if not again:
+            self._told_start(loop)
+        loop.turn = self.turns.entered(run, arrived)
         if any(care.timeout is not None for care in compiled.cares.values()):
             self._ring()
         try:
@@ -267,6 +263,8 @@ class Desk:
         except SignatureError as error:
             self._give_up(run, error)
             os._exit(STALE)  # in the middle of a claim: the successor begins clean
+        if loop.finished:
+            self.turns.joined.discard(run)
         if self._interrupt:
             self._interrupt = False
             kill_strays(arrived)

@@ -54,7 +54,9 @@ class Hand:
             for entry in said.get(part, []):
                 tail += entry
         tail += said.get("skipped", [])
-        some = [len(said.get(part, ())) for part in ("surplus", "blobs", "kept", "notes", "skipped")]
+        some: list = [len(said.get(part, ())) for part in ("surplus", "blobs", "kept", "notes", "skipped")]
+        if "named" in said:  # it leaves, and so many of them stay in its own queue
+            some[0] = f"{some[0]}:{said['named']}"
         counts = [packed([c for c, _ in falls]), some[0], packed([by for _, by in falls]), *some[1:]]
         kind = b"l" if said.get("announced") else b"p"
         own = kind + packed(said["own"]) if "own" in said else b""
@@ -370,3 +372,32 @@ def test_a_copy_that_killed_its_workers_first_is_the_outcome(twins):
     assert b"F0" in again.sync(2)[0]
     assert finished(again.sync(0, finished=1, own=[], skipped=[1]))
     assert one.store.facts(one.run).state == "failed"
+
+
+def test_who_leaves_a_run_owns_nothing_there_and_gets_nothing(table):
+    one, two = table
+    store, prefix = one.store, run_prefix(one.run)
+    roots, _ = claim(one.sync(4))
+    assert roots == [0, 1, 2, 3]
+    store._call("RPUSH", prefix + "q", 7)
+    store._call("RPUSH", f"{prefix}q{SLOT}", 6)
+    store._call("SADD", prefix + "idle", SLOT)
+    said = {"finished": 1, "decrements": {8: 1}, "own": [], "surplus": [3, 1, 2], "named": 1}
+    assert claim(one.sync(0, **said)) == ([], [])
+    assert claim(one.sync(0, number=one.number, **said)) == ([], [])  # sent again
+    assert store._call("EXISTS", f"{prefix}own{SLOT}") == 0
+    assert store._call("LRANGE", f"{prefix}q{SLOT}", 0, -1) == [b"3", b"6"]
+    assert store._call("LRANGE", prefix + "q", 0, -1) == [b"1", b"2", b"7"]
+    assert store._call("SISMEMBER", prefix + "idle", SLOT) == 0
+    assert store.recover(None, SLOT, 2, None) == 0
+    assert claim(two.sync(3))[1] == [1, 2]
+
+
+def test_a_worker_that_owns_something_in_another_run_is_refused_and_loses_nothing(table):
+    """`recover` looks in one run only: that of the last request."""
+    one, _ = table
+    assert claim(one.sync(2))[0] == [0, 1]
+    elsewhere = Hand(one.store, f"{one.run}-other", SLOT, 1, 2, 8)
+    elsewhere.number = one.number
+    assert elsewhere.sync(2) == [b"G"]
+    assert one.store.recover(None, SLOT, 2, None) == 2
