@@ -68,7 +68,7 @@ def one(recorder: shapes.Recorder, watch: Watch) -> None:
     package = watch.time("packed", lambda: pack(graph, plan, sources(graph), kept=graph.kept))
     text = watch.time("plan as text", plan.to_json)
     program = watch.time("read", lambda: Compiled(package.body))
-    program.link([loads(package.functions[digest]) for digest in program.hashes])
+    program.link([loads(package.functions[digest]) for digest in program.hashes], memoryview(bytearray(8)).cast("Q"))
     assert computed(program) == recorder.value()
     assert Plan.from_json(text).assignments == plan.assignments
 

@@ -174,7 +174,7 @@ class Loop:
             graph.kept,
         )
         have, need, dirty, done, short = self.have, self.need, outbox.dirty, outbox.done, outbox.short
-        noise, plain, copied = self.desk.noise, PLAIN, len(graph.hashes)
+        noise, plain, copied, value_of = self.desk.noise, PLAIN, len(graph.hashes), values.__getitem__
         ran, total, end = self.ran, self.total, now()
         pause, hunger, look = self.pause, self.hunger, end + LOOK
         while ready:
@@ -209,7 +209,7 @@ class Loop:
             inputs: list[Any] = []
             try:
                 if low != high:
-                    inputs = [values[d] for d in deps[low:high]]
+                    inputs = list(map(value_of, deps[low:high]))
                     if not all_atoms(map(type, inputs)):
                         self.inputs.gather(inputs, low)
                         fetched = now()
