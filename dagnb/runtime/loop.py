@@ -93,6 +93,14 @@ class Loop:
         self.inputs = Inputs(self)
         self.turn = 1 << 62  # ns: when to look whether another run waits
 
+    def begin_with_root(self) -> None:
+        """The single root was this worker's from the moment of the submission (`call.lua`)."""
+        root = self.graph.roots[0]
+        self.here[root] = 1
+        self.ready.append(self.graph.rank[root] if self.graph.rank else root)
+        self.roots, self.idle, self.active = 0, len(self.slots) - 1, 1
+        self._pause()
+
     def run(self) -> None:
         """Work until the run has ended, or another run waits for this worker and this one has nothing for it."""
         try:
@@ -428,9 +436,7 @@ class Loop:
         first, count, idle, finished, active, ids = head.split(b" ", 5)
         self.idle, self.active = int(idle), int(active)
         self.in_vain = self.outbox.wanted and count == b"0" and not ids
-        awaited = self.active > 1 and len(self.outbox.dirty) > FEW and self.total <= TINY * self.ran
-        wanted = self.idle and self.total > HAND * self.ran
-        self.pause = SYNC if wanted or awaited else min(2 * self.pause, GRAIN)
+        self._pause()
         if finished == b"1":
             self.finished = True
             return True
@@ -460,6 +466,15 @@ class Loop:
             self.ready += [rank[t] for t in claimed] if rank else claimed
             heapify(self.ready)
         return False
+
+    def _pause(self) -> None:
+        """How long to work before the next sync: shorter while somebody else is served by it."""
+        mean = self.total / max(1, self.ran)
+        awaited = self.active > 1 and len(self.outbox.dirty) > FEW and mean <= TINY
+        if awaited or (self.idle and mean > HAND):
+            self.pause = SYNC
+        else:
+            self.pause = GRAIN if self.active <= 1 else min(2 * self.pause, GRAIN)
 
     def _named(self, words: list[bytes]) -> list[int]:
         """Task numbers; "F7" is a task that has killed its workers: it counts as failed without being run again.

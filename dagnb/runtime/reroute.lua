@@ -48,7 +48,13 @@ while ids do -- from the end to the head of the other queue: they are late, and 
   count = count + #ids
   ids = count < MOST and call('RPOP', run .. 'q' .. slot, CHUNK)
 end
-call('UNLINK', run .. 'pre' .. slot)
+for _, piece in ipairs(call('LRANGE', run .. 'own' .. slot, 0, -1)) do -- the root that it was given with the run (call.lua)
+  if piece == 'r0:1' then
+    call('LPUSH', to, string.format('%d', struct.unpack('<I4', call('GETRANGE', run .. 'roots', 0, 3))))
+    count = count + 1
+  end
+end
+call('UNLINK', run .. 'own' .. slot, run .. 'pre' .. slot)
 call('SREM', run .. 'idle', slot)
 for _, other in ipairs(call('SMEMBERS', run .. 'idle')) do
   call('SREM', run .. 'idle', other)

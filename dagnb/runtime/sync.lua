@@ -58,8 +58,6 @@ local state = call('HMGET', ws, 'e' .. slot, 's' .. slot, 'a' .. slot, 'r' .. sl
 if state[1] ~= ARGV[2] then return { 'F' } end
 if state[2] == ARGV[3] then return answer(state[3]) end
 if tonumber(state[2]) + 1 ~= tonumber(ARGV[3]) then return { 'G' } end
-local other = state[4] or '' -- who comes from another run must own nothing there: `recover` looks in one run only
-if other ~= '' and other ~= ARGV[4] and call('EXISTS', dagnb .. '{' .. other .. '}:own' .. slot) == 1 then return { 'G' } end
 local facts = call('HMGET', run .. 'meta', 'state', 'base', 'width')
 if facts[1] ~= 'running' then
   for key in string.gmatch(ARGV[14], '[^,]+') do -- nobody will ask for these any more
@@ -67,9 +65,11 @@ if facts[1] ~= 'running' then
     call('LREM', run .. 'pay', 0, key)
     call('LREM', run .. 'loose', 0, key)
   end
-  call('HSET', ws, 's' .. slot, ARGV[3], 'a' .. slot, '0 0 0 1 0 ||', 'r' .. slot, ARGV[4])
+  call('HSET', ws, 's' .. slot, ARGV[3], 'a' .. slot, '0 0 0 1 0 ||') -- its run may be another by now (call.lua)
   return { '0 0 0 1 0 ||' }
 end
+local other = state[4] or '' -- who comes from another run must own nothing there: `recover` looks in one run only
+if other ~= '' and other ~= ARGV[4] and call('EXISTS', dagnb .. '{' .. other .. '}:own' .. slot) == 1 then return { 'G' } end
 for key in string.gmatch(ARGV[14], '[^,]+') do -- a payload can be rolled back before the commit that names it is written
   if call('EXISTS', key) == 0 then return { 'G' } end
 end

@@ -225,14 +225,11 @@ class Desk:
     def join(self, run: str) -> None:
         """Work in a run until it ends or another one calls."""
         arrived = now()
-        if stale := self.modules.stale():
-            forget_compiled(stale)
-            os._exit(STALE)  # the successor in this slot reads them anew; this one owns nothing
+        self._tidy()
         again = run in self.turns.joined
-        for other in [name for name in self.arena.lent if not self.talk.wire.call("HEXISTS", RUNS, name)]:
-            self.arena.forget(other)  # this worker was elsewhere when that one ended
         prefix = run_prefix(run)
-        body, meta = self.talk.wire.calls([("GET", prefix + "dag"), ("HMGET", prefix + "meta", "submitted", "slots")])
+        ask = (("GET", prefix + "dag"), ("HMGET", prefix + "meta", "submitted", "slots"))
+        body, meta, given = self.talk.wire.calls([*ask, ("EXISTS", f"{prefix}own{self.slot}")])
         if body is None or meta[0] is None:
             return  # over before we came
         slots = [int(s) for s in meta[1].split(b",")]
@@ -251,6 +248,8 @@ class Desk:
             self._stagger(position, arrived)
         loop = Loop(compiled, self, run, position, slots, int(meta[0]))
         self._work = loop.total
+        if given:
+            loop.begin_with_root()
         if not again:
             self._told_start(loop)
         loop.turn = self.turns.entered(run, arrived)
@@ -271,6 +270,14 @@ class Desk:
         compiled.fill({})
         self._worked(loop.total)
         self._page[8:40], self._page[TIMED] = bytes(32), 0
+
+    def _tidy(self) -> None:
+        """Before a run: leave where modules were changed; forget what was lent in runs that ended meanwhile."""
+        if stale := self.modules.stale():
+            forget_compiled(stale)
+            os._exit(STALE)  # the successor in this slot reads them anew; what was given to this one goes back
+        for other in [name for name in self.arena.lent if not self.talk.wire.call("HEXISTS", RUNS, name)]:
+            self.arena.forget(other)
 
     def _ring(self) -> None:
         """Tasks of this run may have deadlines: the supervisor shall look."""

@@ -258,6 +258,37 @@ def test_no_more_workers_are_called_than_there_are_tasks(table):
     one.store._call("DEL", inbox(SLOT + 2), inbox(SLOT + 3))
 
 
+def test_a_single_root_is_owned_by_the_first_slot_from_the_submission_on(pool):
+    """A late word about an ended run does not make it forgotten; a death, or a slot given up, gives it back."""
+    store, graph = Hub.of(pool).store, Sketch()
+    graph(leaf, 1)
+    graph = graph.graph()
+    package = packing.pack(graph, free_plan(graph), {}, kept=graph.kept)
+    hands = []
+    for epoch, name in ((1, "before"), (2, "after"), (3, "broken")):
+        store.recover(None, SLOT, epoch, None)
+        run = f"{name}{time.time_ns() % 10**9}"
+        store.submit(run, package, [SLOT, SLOT + 1], {}, time.perf_counter_ns())
+        hands.append(Hand(store, run, SLOT, epoch, 2, 1))
+        assert store._call("LRANGE", f"{run_prefix(run)}own{SLOT}", 0, -1) == [b"r0:1"]
+        if name == "before":
+            store.cancel(run)
+        if name == "after":
+            late = Hand(store, hands[0].run, SLOT, epoch, 2, 1)
+            assert finished(late.sync(1)), "it has ended"
+            assert store.recover(None, SLOT, 9, None) == 1
+            assert store._call("LRANGE", run_prefix(run) + "q", 0, -1) == [b"0"]
+            store.cancel(run)
+        if name == "broken":
+            assert store.reroute(run, SLOT, None) == 1
+            assert store._call("LRANGE", run_prefix(run) + "q", 0, -1) == [b"0"]
+            store.cancel(run)
+        store.drop(run)
+    for slot in (SLOT, SLOT + 1):
+        store._call("DEL", inbox(slot), TODO + str(slot))
+        store._call("HDEL", DAGNB + "ws", *(f"{k}{slot}" for k in "esar"))
+
+
 def all_roots(table) -> tuple[Hand, Hand]:
     one, two = table
     for _ in range(8):
@@ -399,5 +430,8 @@ def test_a_worker_that_owns_something_in_another_run_is_refused_and_loses_nothin
     assert claim(one.sync(2))[0] == [0, 1]
     elsewhere = Hand(one.store, f"{one.run}-other", SLOT, 1, 2, 8)
     elsewhere.number = one.number
+    meta = run_prefix(elsewhere.run) + "meta"
+    one.store._call("HSET", meta, "state", "running")
     assert elsewhere.sync(2) == [b"G"]
+    one.store._call("DEL", meta)
     assert one.store.recover(None, SLOT, 2, None) == 2
