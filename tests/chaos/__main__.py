@@ -29,6 +29,7 @@ from tests.chaos import (
     test_redis_killed,
     test_sent_twice,
     test_supervisor_killed,
+    test_turns_killed,
     test_two_faults,
     test_worker_frozen,
     test_worker_killed,
@@ -54,6 +55,8 @@ FAULTS: dict[str, Callable[[int], Verdict]] = {
     "memory full": test_memory_full.fault,
     "disk full": test_disk_full.fault,
     "two deaths at once": test_two_faults.fault,
+    "three runs that take turns": test_turns_killed.fault,
+    "the same, and Redis": test_turns_killed.with_redis,
 }
 
 #: What is measured → seconds that it may take.

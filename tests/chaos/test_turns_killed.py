@@ -1,7 +1,7 @@
 """Workers and Redis are killed while several runs take turns in the same slots.
 
-Free and named tasks, large values, groups, and tasks that are tried again: a worker that dies may just have left one
-run, or not yet have begun in the next.
+Free and named tasks, large values and groups: a worker that dies may just have left one run, or not yet have begun in
+the next.
 """
 
 from __future__ import annotations

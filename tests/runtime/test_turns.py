@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,6 +149,22 @@ def test_many_runs_that_take_turns_give_what_plain_python_gives(pool):
     for run, sketch in runs:
         once(run.wait(60))
         right(run, sketch)
+
+
+@pytest.mark.long
+def test_fifty_runs_of_five_kernels_share_one_pool_fairly(pool, monkeypatch):
+    """Every kernel is a process that checks its values; half way all runs have come about as far."""
+    monkeypatch.setenv("DAGNB_RUNTIME_DIR", pool.directory)
+    spec = importlib.util.spec_from_file_location("together", Path(__file__).parents[2] / "benchmarks" / "together.py")
+    together = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(together)
+    looks, seconds = together.together(5, 10)
+    assert len(seconds) == 50
+    half = looks[1]
+    by_kernel = [sum(half[i : i + 10]) for i in range(0, 50, 10)]
+    print(f"half way {min(half)} to {max(half)} tasks of a run; by kernel {by_kernel}; {max(seconds):.1f} s")
+    assert min(half) > 0
+    assert max(by_kernel) <= 2 * min(by_kernel)
 
 
 def test_a_run_takes_its_book_entry_with_it(pool):
