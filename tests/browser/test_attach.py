@@ -6,24 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab import KERNEL, open_lab
-
-SETUP = """\
-%load_ext dagnb
-from dagnb import task
-
-@task
-def nap(i):
-    import time
-    time.sleep(0.1)
-    return i
-
-@task
-def add(values):
-    return sum(values)"""
+from tests.browser.test_lab import SETUP
 
 ETL = """\
 %%dag etl -w 2
-parts = [nap(i) for i in range(200)]
+parts = [nap(i) for i in range(120)]
 total = add(parts)"""
 
 BEGIN = "%dag run etl -b"
@@ -47,7 +34,7 @@ def test_the_widget_of_an_attached_run_goes_on_live(tmp_path, chromium, screens)
         lab.run(ATTACHED)
         widget = lab.cell(ATTACHED).locator(".dagnb").first
         head = widget.locator(".dagnb-head")
-        expect(head).to_contain_text("etl · 201 tasks")
+        expect(head).to_contain_text("etl · 121 tasks")
         expect(head).to_contain_text("running")
         page.screenshot(path=screens / "lab-attached.png")
         seen = set()
@@ -64,6 +51,6 @@ def test_the_widget_of_an_attached_run_goes_on_live(tmp_path, chromium, screens)
         expect(widget.locator(".dagnb-drawer")).to_contain_text("parts[0]")
         expect(widget.locator(".dagnb-drawer")).to_contain_text("done")
         page.screenshot(path=screens / "lab-attached-done.png")
-        assert lab.run(READ).strip().endswith(str(sum(range(200))))
+        assert lab.run(READ).strip().endswith(str(sum(range(120))))
         assert lab.outside == []
         assert lab.complaints == []
