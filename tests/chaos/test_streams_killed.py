@@ -56,7 +56,7 @@ def test_sigkill_among_large_streams(pool):
     graph = sketch.graph()
     where = [k % 3 for i in range(12) for k in (i, i + 1)] + [-1]
     begun = start(graph, planned(graph, where, {}, workers=3), pool)
-    hunt(pool, begun, 0.3, 1)
+    hunt(pool, begun, 0.1, 1)
     assert begun.result(last) == sum((6 * i + 15) << 17 for i in range(12))
 
 
