@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dagnb.errors import OptionError, StoreError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Seconds to wait for workers: longer than five failed starts with their pauses.
 PATIENCE = 30.0
+#: Seconds after a cancel in which a worker may still be held by the task that it was at.
+HELD = 2.0
 
 
 class WorkerPool(Protocol):
@@ -85,6 +88,7 @@ class LocalPool:
         self._seen: object = None  # what the context was read from
         self._sizes: tuple[Resources, ...] = ()
         self._slots: tuple[int, ...] = ()
+        self._cancelled = float("-inf")
 
     @classmethod
     def connect(cls, settings: Settings | None = None) -> LocalPool:
@@ -153,7 +157,13 @@ class LocalPool:
         """Interrupt the running tasks of a run; kill, after `grace` seconds, the workers that are still in it."""
         with self._lock:
             attached = self._attached()
+            self._cancelled = time.monotonic()
             requests.send(attached.wire, attached.secret, "cancel", run=run, grace=grace)
+
+    @property
+    def held(self) -> bool:
+        """Whether a worker may be at a task that was cancelled: a run had better not begin with it alone."""
+        return time.monotonic() - self._cancelled < HELD
 
     def status(self) -> PoolStatus:
         """What runs in the background, now. Raises StoreUnreachableError."""
@@ -173,6 +183,12 @@ class LocalPool:
             while is_taken(directory.lock) and time.monotonic() < end:
                 time.sleep(0.005)
             directory.sweep()
+
+    @contextmanager
+    def unstopped(self) -> Iterator[bool]:
+        """Whether the background processes that this kernel knows live; nobody here stops them in the block."""
+        with self._lock:
+            yield self._pid == os.getpid() and self.attachment.alive()
 
     def close(self) -> None:
         """Detach this kernel; runs go on."""

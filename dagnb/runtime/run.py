@@ -120,7 +120,8 @@ def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
     """Send the run and its plan in one piece. The outline of a large one follows in a while (`scribe`)."""
     store, small = run.hub.store, len(run.graph) <= SMALL
     store.send_arguments(package)
-    commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=run.cluster.elastic)
+    everybody = run.cluster.elastic or run.hub.pool.held
+    commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=everybody)
     outline = scribe.outline(run, package) if small else None
     run.line.submit(commands, store.described(run.id, plan_text(run.planned), outline))
     store.sent(package)

@@ -75,14 +75,20 @@ def _write() -> bool:
             _, run, package = _due.popleft()
         except IndexError:
             return False
-        if run.hub.pool.attachment.alive():  # else the run has gone, and to ask would start the store anew
-            data = outline(run, package)
-            try:
-                if data is not None:
-                    run.hub.store.keep_outline(run.id, data)
-            except DagnbError:  # the store has gone just now
-                log.info("run %s has no outline for other kernels", run.id, exc_info=True)
+        data = outline(run, package) if run.hub.pool.attachment.alive() else None
+        if data is not None:
+            _keep(run, data)
         return True
+
+
+def _keep(run: Run, data: bytes) -> None:
+    """Store it, unless the store was stopped meanwhile: then the run has gone, and to ask would start another."""
+    with run.hub.pool.unstopped() as there:
+        try:
+            if there:
+                run.hub.store.keep_outline(run.id, data)
+        except DagnbError:  # it was killed
+            log.info("run %s has no outline for other kernels", run.id, exc_info=True)
 
 
 @atexit.register

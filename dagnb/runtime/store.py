@@ -100,7 +100,7 @@ class Store:
     ) -> list[tuple[Word, ...]]:
         """The transaction of `submit`, to be sent on any connection after `send_arguments`; then `sent`.
 
-        everybody   call all workers, not only the first: who starts workers must hear of the run
+        everybody   call all workers, not only the first: who starts workers must hear of the run, or the first is held
         """
         prefix = run_prefix(run)
         facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "stays": KEPT}

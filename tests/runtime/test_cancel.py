@@ -105,6 +105,26 @@ def cancel_once(pool: Any, folder: Path, seed: int) -> None:
     assert [done.result(r) for r in refs] == list(range(1, 21))
 
 
+def test_the_next_run_does_not_wait_for_a_worker_that_is_held(pool):
+    """A run begins with the first worker; not where that is still at a task that was cancelled."""
+    pool.ensure(2)
+    for roots in (1, 6):
+        stuck = Sketch("stuck")
+        stuck(stubborn, "", 0)
+        graph = stuck.graph()
+        begun = start(graph, free_plan(graph), pool)
+        until(lambda: any(worker.task is not None for worker in pool.status().workers), 5.0)
+        begun.cancel()
+        before = time.monotonic()
+        again = Sketch()
+        refs = [again(inc, again(leaf, i)) for i in range(roots)]
+        done = run(again.graph(), pool)
+        took = time.monotonic() - before
+        assert [done.result(r) for r in refs] == list(range(1, roots + 1))
+        assert took < 0.8, f"{took} s: a second passes until the other one is killed"
+        until(lambda: both_work(pool), GONE)
+
+
 def both_work(pool: Any) -> bool:
     return all(worker.run is None for worker in pool.status().workers if worker.pid)
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 import dagnb
 from dagnb.runtime import outline, scribe
 from dagnb.runtime.directory import is_taken
@@ -82,7 +84,23 @@ engine.connect().stop()
 """
 
 
-def test_background_processes_that_were_stopped_are_not_started_for_it(directory):
+STOPS_MEANWHILE = """
+import time
+from dagnb.runtime import scribe
+from dagnb.session import engine
+from tests.session.kernels import etl
+whole = scribe.outline_of
+def stopping(run, package):
+    engine.connect().stop()
+    return whole(run, package)
+scribe.outline_of = stopping
+etl({n}, 0.0).run(workers=1)
+time.sleep(2 * scribe.DELAY)
+"""
+
+
+@pytest.mark.parametrize("program", [STOPS, STOPS_MEANWHILE], ids=["before", "while it is made"])
+def test_background_processes_that_were_stopped_are_not_started_for_it(directory, program):
     env = os.environ | {"DAGNB_RUNTIME_DIR": str(directory.path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", STOPS.format(n=LARGE)], env=env, check=True, timeout=30, cwd=ROOT)
+    subprocess.run([sys.executable, "-c", program.format(n=LARGE)], env=env, check=True, timeout=30, cwd=ROOT)
     assert not is_taken(directory.lock)
