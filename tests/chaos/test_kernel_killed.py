@@ -28,7 +28,7 @@ from tests.chaos.work import nap, total
 from tests.runtime.dags import free_plan, random_dag
 graph = random_dag(TASKS, SEED, nap, total).graph(kept=range(TASKS))
 run = start(graph, free_plan(graph, 4), LocalPool.connect())
-while run.progress[3] < 100:
+while run.progress[3] < 100 or run.hub.store.outline(run.id) is None:
     run.wait(0.02)
 print(run.id, flush=True)
 sys.stdin.read()
@@ -41,7 +41,7 @@ def program(seed: int) -> str:
 
 
 def fault(seed: int) -> Verdict:
-    """The kernel dies when a hundred tasks are done."""
+    """The kernel dies when a hundred tasks are done, and the run has its outline (`dagnb.runtime.scribe`)."""
     with private_directory() as directory:
         run = killed_kernel(directory, program(seed))
         pool = LocalPool.connect(settings(directory))
