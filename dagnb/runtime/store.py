@@ -106,7 +106,7 @@ class Store:
         facts: dict[str, str | int] = {"state": "running", "submitted": submitted, "stays": KEPT}
         facts |= {"base": package.base, "width": package.width}
         meta: list[Word] = [*chain.from_iterable(facts.items())]
-        meta += ["slots", ",".join(map(str, slots)), "about", told := json.dumps(about)]
+        meta += ["slots", ",".join(map(str, slots)), "about", json.dumps(about)]
         parts: dict[str, Word] = {
             prefix + "dag": seal(self.secret, f"dag:{run}".encode(), package.body),
             prefix + "deps": package.deps,
@@ -123,7 +123,7 @@ class Store:
             ("MSET", *chain.from_iterable(parts.items())),
             ("SETRANGE", prefix + "loc", 4 * package.tasks - 1, b"\0"),  # at its size: it never moves
             ("HSET", prefix + "meta", *meta),
-            ("HSET", RUNS, run, f'{told[:-1]}, "slots": {json.dumps(list(slots))}}}'),
+            ("HSET", RUNS, run, json.dumps(about | {"slots": list(slots)})),
             ("LPUSH", PAST, run),
             ("LTRIM", PAST, 0, REMEMBERED - 1),
         ]
