@@ -42,24 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .readable import (
-        Aside,
-        CopyFinished,
-        Event,
-        OutputPreloaded,
-        TaskCancelled,
-        TaskFailed,
-        TaskFinished,
-        TaskRetried,
-        TaskReused,
-        TaskSkipped,
-        TaskStarted,
-        WorkerCommitted,
-        WorkerGivenUp,
-        WorkerLost,
-        WorkerStarted,
-        event_of,
-    )
+    from .readable import Event
 
 #: One record as it travels, as numpy sees it (`RECORD_FORMAT`).
 RECORD = np.dtype(
@@ -136,47 +119,13 @@ class EventSource(Protocol):
         ...
 
 
-#: What readable events are called; their module is read when somebody asks for one.
-_READABLE = frozenset(
-    (
-        *("TaskStarted", "TaskFinished", "TaskFailed", "TaskSkipped", "TaskCancelled", "TaskReused", "TaskRetried"),
-        *("OutputPreloaded", "CopyFinished", "WorkerStarted", "WorkerGivenUp", "WorkerCommitted", "WorkerLost"),
-        *("Aside", "Event", "event_of"),
-    )
-)
-
-
-def __getattr__(name: str) -> object:
-    if name in _READABLE:
-        from . import readable
-
-        return getattr(readable, name)
-    raise AttributeError(name)
-
-
 __all__ = [
     "COMMIT",
     "PROVISIONAL",
     "RECORD",
     "RETRACTION",
-    "Aside",
     "Batch",
-    "CopyFinished",
-    "Event",
     "EventSource",
-    "OutputPreloaded",
     "RecordKind",
-    "TaskCancelled",
-    "TaskFailed",
-    "TaskFinished",
-    "TaskRetried",
-    "TaskReused",
-    "TaskSkipped",
-    "TaskStarted",
     "TaskState",
-    "WorkerCommitted",
-    "WorkerGivenUp",
-    "WorkerLost",
-    "WorkerStarted",
-    "event_of",
 ]

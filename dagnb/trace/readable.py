@@ -1,4 +1,4 @@
-"""Readable events, one class each, as `dagnb.trace.events` lists them. A run that nobody reads needs none of them."""
+"""Readable events, one class each, as `dagnb.trace.events` tells them. A run that nobody reads needs none of them."""
 
 from __future__ import annotations
 

@@ -19,15 +19,11 @@ from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
 from dagnb.planning.planner import find_planner, run_planner
 from dagnb.planning.simulator import simulate
-from dagnb.trace.events import (
-    COMMIT,
-    PROVISIONAL,
-    RECORD,
-    Batch,
+from dagnb.trace.events import COMMIT, PROVISIONAL, RECORD, Batch, RecordKind
+from dagnb.trace.readable import (
     CopyFinished,
     Event,
     OutputPreloaded,
-    RecordKind,
     TaskFailed,
     TaskFinished,
     TaskRetried,

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 import dagnb
 from dagnb.planning.cluster import Cluster, WorkerId, WorkerSpec
 from dagnb.session.what_if import Turned
-from dagnb.trace.events import CopyFinished, OutputPreloaded, WorkerStarted
+from dagnb.trace.readable import CopyFinished, OutputPreloaded, WorkerStarted
 from dagnb.widgets.actions import Actions
 from dagnb.widgets.dag import DagWidget
 from tests.browser.recording import Played, layered, montage, pipeline

@@ -22,7 +22,7 @@ from dagnb.planning.planner import find_planner, run_planner
 from dagnb.planning.replay import replay
 from dagnb.planning.simulator import forecast
 from dagnb.testing import sample_clusters, sample_graphs
-from dagnb.trace.events import (
+from dagnb.trace.readable import (
     TaskCancelled,
     TaskFailed,
     TaskFinished,

@@ -15,7 +15,7 @@ from dagnb.planning.estimator import Estimates
 from dagnb.planning.plan import Annotations, Assignment, Plan
 from dagnb.planning.simulator import complete, forecast, simulate
 from dagnb.testing import check_schedule, scattered
-from dagnb.trace.events import CopyFinished, OutputPreloaded
+from dagnb.trace.readable import CopyFinished, OutputPreloaded
 from dagnb.trace.timeline import Timeline
 from tests.planning.runs import W, planned, rows, run
 

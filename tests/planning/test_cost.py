@@ -12,7 +12,7 @@ from dagnb.planning.estimator import Estimates
 from dagnb.planning.plan import Plan
 from dagnb.planning.simulator import forecast
 from dagnb.testing import sample_graphs
-from dagnb.trace.events import CopyFinished, TaskFinished, WorkerCommitted, WorkerStarted
+from dagnb.trace.readable import CopyFinished, TaskFinished, WorkerCommitted, WorkerStarted
 from dagnb.trace.timeline import Timeline
 
 SIZES = Cluster((WorkerSpec(WorkerId("a"), memory=1e9), WorkerSpec(WorkerId("b"), memory=4e9)))

@@ -9,7 +9,8 @@ from dagnb.graph.graph import TaskGraph
 from dagnb.planning.cluster import Cluster, WorkerSpec
 from dagnb.planning.estimator import estimate
 from dagnb.planning.simulator import forecast, simulate
-from dagnb.trace.events import RecordKind, WorkerStarted
+from dagnb.trace.events import RecordKind
+from dagnb.trace.readable import WorkerStarted
 from tests.planning.runs import Queue, W, planned, rows, run
 
 

@@ -14,8 +14,8 @@ from dagnb.planning.machine import measured, model_error, suited
 from dagnb.planning.planner import find_planner, run_planner
 from dagnb.planning.simulator import complete
 from dagnb.planning.spread import Noise, Spread
-from dagnb.trace.events import TaskFinished
 from dagnb.trace.history import History
+from dagnb.trace.readable import TaskFinished
 from dagnb.trace.samples import PAIR, SAMPLE, Resources, Taught
 from dagnb.trace.timeline import Timeline
 

@@ -16,7 +16,7 @@ from dagnb.planning.simulator import forecast
 from dagnb.runtime.pool import LocalPool
 from dagnb.runtime.run import start
 from dagnb.testing import sample_clusters, sample_graphs
-from dagnb.trace.events import TaskFailed, TaskFinished, TaskSkipped
+from dagnb.trace.readable import TaskFailed, TaskFinished, TaskSkipped
 from dagnb.trace.timeline import Timeline
 from tests.runtime.dags import Sketch, free_plan
 

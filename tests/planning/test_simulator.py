@@ -16,7 +16,7 @@ from dagnb.planning.plan import Annotations, Assignment, Plan
 from dagnb.planning.planner import find_planner
 from dagnb.planning.simulator import best_possible, complete, forecast, simulate
 from dagnb.testing import check_schedule, sample_clusters, sample_graphs, scattered
-from dagnb.trace.events import TaskFinished, TaskStarted
+from dagnb.trace.readable import TaskFinished, TaskStarted
 from dagnb.trace.timeline import Timeline
 from tests.planning.runs import Queue, W, planned, rows, run
 

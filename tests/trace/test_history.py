@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagnb.graph.graph import Calls, TaskGraph
-from dagnb.trace.events import TaskFailed, TaskFinished, WorkerStarted
 from dagnb.trace.history import DEEP, PAIRS, RUNS, SAMPLES, History, thinned
+from dagnb.trace.readable import TaskFailed, TaskFinished, WorkerStarted
 from dagnb.trace.samples import PAIR, SAMPLE, Resources, Taught, taught
 from dagnb.trace.timeline import Timeline
 

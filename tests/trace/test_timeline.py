@@ -9,15 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagnb.trace.events import (
-    COMMIT,
-    PROVISIONAL,
-    RECORD,
-    RETRACTION,
-    Batch,
+from dagnb.trace.events import COMMIT, PROVISIONAL, RECORD, RETRACTION, Batch, RecordKind, TaskState
+from dagnb.trace.readable import (
     CopyFinished,
     OutputPreloaded,
-    RecordKind,
     TaskCancelled,
     TaskFailed,
     TaskFinished,
@@ -25,7 +20,6 @@ from dagnb.trace.events import (
     TaskReused,
     TaskSkipped,
     TaskStarted,
-    TaskState,
     WorkerCommitted,
     WorkerGivenUp,
     WorkerLost,

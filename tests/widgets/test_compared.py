@@ -11,7 +11,7 @@ import pytest
 import dagnb
 from dagnb.graph.graph import TaskGraph
 from dagnb.planning.words import byte_count
-from dagnb.trace.events import CopyFinished, OutputPreloaded, TaskFinished, TaskRetried, WorkerStarted
+from dagnb.trace.readable import CopyFinished, OutputPreloaded, TaskFinished, TaskRetried, WorkerStarted
 from dagnb.trace.timeline import Timeline
 from dagnb.widgets.compared import BINS, LANES, compare_message, small_gantts
 from dagnb.widgets.static import gantt_svg

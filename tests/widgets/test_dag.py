@@ -10,7 +10,8 @@ from dagnb.graph.graph import TaskGraph
 from dagnb.planning.cluster import Cluster
 from dagnb.planning.estimator import estimate
 from dagnb.planning.planner import find_planner, run_planner
-from dagnb.trace.events import TaskFinished, TaskState
+from dagnb.trace.events import TaskState
+from dagnb.trace.readable import TaskFinished
 from dagnb.widgets.actions import Actions, Knobs
 from dagnb.widgets.dag import TAIL, DagWidget
 from tests.browser.recording import Played, pipeline

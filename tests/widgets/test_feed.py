@@ -16,11 +16,8 @@ from hypothesis import strategies as st
 from dagnb.graph.graph import TaskGraph
 from dagnb.planning.cluster import WorkerId
 from dagnb.planning.plan import Assignment, Plan
-from dagnb.trace.events import (
-    COMMIT,
-    PROVISIONAL,
-    RETRACTION,
-    Batch,
+from dagnb.trace.events import COMMIT, PROVISIONAL, RETRACTION, Batch
+from dagnb.trace.readable import (
     CopyFinished,
     OutputPreloaded,
     TaskFailed,

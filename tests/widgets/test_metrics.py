@@ -21,7 +21,8 @@ from dagnb.planning.phases import Phases
 from dagnb.planning.planner import run_planner
 from dagnb.planning.simulator import forecast
 from dagnb.testing import sample_clusters, sample_graphs
-from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind, TaskFailed, TaskFinished, TaskStarted
+from dagnb.trace.events import COMMIT, RECORD, Batch, RecordKind
+from dagnb.trace.readable import TaskFailed, TaskFinished, TaskStarted
 from dagnb.trace.timeline import Timeline
 from dagnb.widgets import metrics as panes
 from dagnb.widgets.metrics import MetricsPane, bokehjs

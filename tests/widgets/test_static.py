@@ -22,7 +22,8 @@ from dagnb.planning.planner import run_planner
 from dagnb.planning.words import seconds
 from dagnb.testing import chain, fan, layered, sample_graphs
 from dagnb.trace.critical import critical_chain
-from dagnb.trace.events import TaskCancelled, TaskFailed, TaskFinished, TaskSkipped, TaskStarted, TaskState
+from dagnb.trace.events import TaskState
+from dagnb.trace.readable import TaskCancelled, TaskFailed, TaskFinished, TaskSkipped, TaskStarted
 from dagnb.trace.timeline import Timeline
 from dagnb.widgets.static import figure_svg, gantt_svg, graph_svg, text_summary
 from dagnb.widgets.theme import DARK, LIGHT, MARKS
