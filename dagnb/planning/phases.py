@@ -56,7 +56,7 @@ class Phases:
         with np.errstate(invalid="ignore"):  # an input that has not ended: NaN
             np.maximum.at(ready, owner, timeline.end[graph.deps])
         download = timeline.fetch.astype(np.float64)
-        length = timeline.end - timeline.start - download
+        length = durations(timeline)
         return cls(
             ready,
             np.maximum(timeline.start - ready, 0.0),
@@ -66,6 +66,17 @@ class Phases:
             np.where(done, timeline.size, np.nan),
             _startups(timeline),
         )
+
+
+def durations(timeline: Timeline) -> Floats:
+    """[n] end − start − fetch in seconds; NaN for tasks that have not run to their end.
+
+    Times are told in whole ns, and the column of fetches has 24 bits. What is shorter than that is no duration: a task
+    of length zero occupies nobody, and with a rounding error for its length a simulated one would wait for a worker.
+    """
+    found: Floats = timeline.end - timeline.start - timeline.fetch
+    blur = 1e-9 + 2.0**-23 * timeline.fetch.astype(np.float64)
+    return np.where(found < blur, 0.0, found)
 
 
 def _startups(timeline: Timeline) -> Floats:

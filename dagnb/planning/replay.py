@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .estimates import Estimates
+from .phases import durations
 from .simulator import Forecast, forecast
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from .cluster import Cluster
     from .plan import Plan
-
-Floats = NDArray[np.float64]
 
 
 def replay(graph: TaskGraph, plan: Plan, cluster: Cluster, timeline: Timeline) -> Forecast:
@@ -42,9 +40,9 @@ def measured(graph: TaskGraph, cluster: Cluster, timeline: Timeline) -> Estimate
             f"a timeline of {len(timeline)} tasks is not one of {graph.name!r}, which has {len(graph)}\n"
             "  replay a run with the graph that it ran"
         )
-    ran = ~np.isnan(timeline.start) & ~np.isnan(timeline.end)
-    seconds = np.zeros(len(graph))
-    seconds[ran] = np.maximum(timeline.end[ran] - timeline.start[ran] - timeline.fetch[ran], 0.0)
+    length = durations(timeline)
+    ran = ~np.isnan(length)
+    seconds = np.where(ran, length, 0.0)
     speed = np.array([w.speed for w in cluster.workers])
     known = ran & (timeline.worker >= 0) & (timeline.worker < len(speed))
     seconds[known] *= speed[timeline.worker[known]]
