@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 from .keys import run_prefix
 from .store import Store
 
 if TYPE_CHECKING:
     from .pool import LocalPool
+    from .run import Run
     from .wire import Wire
+
+#: Forgotten runs that are told of together.
+TOLD = 50
 
 _hubs: WeakKeyDictionary[LocalPool, Hub] = WeakKeyDictionary()
 
@@ -25,6 +31,7 @@ class Hub:
         self._idle: list[Wire] = []
         self._store: Store | None = None
         self._attachment: object = None
+        self._forgotten: deque[str] = deque()
 
     @classmethod
     def of(cls, pool: LocalPool) -> Hub:
@@ -66,3 +73,18 @@ class Hub:
     def give_back(self, wire: Wire) -> None:
         """Others may use it."""
         self._idle.append(wire)
+
+    # ---- runs that nobody has in hand any more ----------------------------------------------------------------------
+    def hold(self, run: Run) -> None:
+        """Take note when the last reference to a run goes: its results then need not stay for this kernel."""
+        finalize(run, self._forget, run.id, os.getpid()).atexit = False  # what a kernel leaves stays for the next
+
+    def _forget(self, run: str, process: int) -> None:
+        if process == os.getpid():  # a forked child loses its copy, not the run
+            self._forgotten.append(run)
+
+    def forgotten(self) -> list[str]:
+        """Runs that were forgotten since the last time; none while they are few."""
+        if len(self._forgotten) < TOLD:
+            return []
+        return [self._forgotten.popleft() for _ in range(TOLD)]

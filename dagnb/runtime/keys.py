@@ -6,6 +6,7 @@ server   dagnb:ws            hash    per slot: e epoch, s number of the last syn
          dagnb:runs          hash    run → facts as JSON, live runs only
          dagnb:served        hash    run → what it was served, µs of all workers; hints (`turns`)
          dagnb:past          list    the last runs that were begun, the newest first
+         dagnb:unheld        list    runs that their kernel has forgotten, the oldest first (`room`)
          dagnb:fn:<hash>     string  a function, sealed, or the name of a bundle
          dagnb:fn:@<name>    string  several functions in one compressed piece, sealed (`functions`)
          dagnb:arg:<hash>    string  a large argument, sealed; expires when no live run needs it
@@ -49,6 +50,7 @@ from __future__ import annotations
 DAGNB = "dagnb:"
 RUNS = DAGNB + "runs"
 PAST = DAGNB + "past"
+UNHELD = DAGNB + "unheld"
 TODO = DAGNB + "todo:"
 FUNCTION = DAGNB + "fn:"
 ARGUMENT = DAGNB + "arg:"

@@ -114,7 +114,7 @@ def reopen(pool: LocalPool, run: str, told: Outline | None, graph: TaskGraph | N
     store = Hub.of(pool).store
     facts = store.facts(run)
     if facts is None:
-        msg = f"there is no run {run}: it was dropped, or it ended more than a day ago.\n  %dag runs lists those known."
+        msg = f"there is no run {run}: it was dropped, or it ended too long ago.\n  %dag runs lists those known."
         raise RunError(msg)
     if told is None and graph is None:
         raise RunError(_nameless(facts))

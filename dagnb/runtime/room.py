@@ -1,7 +1,9 @@
-"""Room in Redis: where it becomes scarce, results of runs that ended long ago give way to those of today.
+"""Room in Redis: results of runs that nobody has in hand any more, or that ended long ago, give way to those of today.
 
-What a user may still ask for of a run that has ended stays for a day. Ten thousand short runs are some 70 MB; whoever
-makes more of them, or keeps large values, shall not be told one day that Redis is out of memory.
+What a user may still ask for of a run that has ended stays for a day, some 8 kB of a short one. Of runs that their
+kernel has forgotten (no variable leads to them) only the last thousand stay, for whoever wants to attach to them: so a
+notebook that runs ten thousand small DAGs needs no more memory than one that runs a thousand. And whoever keeps large
+values shall not be told one day that Redis is out of memory.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from .keys import DAGNB, run_prefix
+from .keys import DAGNB, UNHELD, run_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
 SCARCE = 0.5
 #: Seconds for which they stay in any case.
 FRESH = 60.0
+#: Forgotten runs whose results stay.
+SPARED = 1000
+
+
+def forget(wire: Wire, spared: int = SPARED) -> int:
+    """Remove the results of forgotten runs, all but the last; of how many. One that is still live waits for its end."""
+    many = int(wire.call("LLEN", UNHELD)) - spared
+    if many <= 0:
+        return 0
+    runs = [name.decode() for name in wire.call("LRANGE", UNHELD, 0, many - 1)]
+    states = wire.calls([("HGET", run_prefix(run) + "meta", "state") for run in runs])
+    live = [run for run, state in zip(runs, states, strict=True) if state == b"running"]
+    _remove(wire, set(runs) - set(live))
+    wire.calls([("LTRIM", UNHELD, many, -1), *([("RPUSH", UNHELD, *live)] if live else [])])
+    return many - len(live)
 
 
 def make_room(wire: Wire, now: float | None = None) -> int:
@@ -31,10 +48,15 @@ def make_room(wire: Wire, now: float | None = None) -> int:
         return 0
     old = _ended(wire, (time.perf_counter() if now is None else now) - FRESH)
     gone = {run for _, run in old[: (len(old) + 1) // 2]}
-    for name in _keys(wire, f"{DAGNB}[{{]*") if gone else ():
-        if name[len(DAGNB) + 1 :].partition("}")[0] in gone:
-            wire.call("UNLINK", name)
+    _remove(wire, gone)
     return len(gone)
+
+
+def _remove(wire: Wire, runs: set[str]) -> None:
+    """Everything that Redis still has of them."""
+    for name in _keys(wire, f"{DAGNB}[{{]*") if runs else ():
+        if name[len(DAGNB) + 1 :].partition("}")[0] in runs:
+            wire.call("UNLINK", name)
 
 
 def _ended(wire: Wire, before: float) -> list[tuple[float, str]]:

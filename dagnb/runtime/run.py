@@ -123,7 +123,7 @@ def _submit(run: Run, package: Package, about: dict[str, Any]) -> None:
     everybody = run.cluster.elastic or run.hub.pool.held
     commands = store.submission(run.id, package, run.slots, about, run.submitted, everybody=everybody)
     outline = scribe.outline(run, package) if small else None
-    run.line.submit(commands, store.described(run.id, plan_text(run.planned), outline))
+    run.line.submit(commands, store.described(run.id, plan_text(run.planned), outline, run.hub.forgotten()))
     store.sent(package)
     if not small:
         scribe.later(run, package)
@@ -168,6 +168,7 @@ class Run:
         self.line = Line(hub, run, kept)
         self._failures: Failures | None = None
         self._follower = Follower(self)
+        hub.hold(self)
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.graph.name}: {self.state}>"

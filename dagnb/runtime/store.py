@@ -17,7 +17,7 @@ from dagnb.trace.records import PROVISIONAL, RecordKind, pack_batch
 from .arguments import held, send
 from .execute import lost
 from .functions import stored
-from .keys import DAGNB, PAST, RUNS, run_prefix
+from .keys import DAGNB, PAST, RUNS, UNHELD, run_prefix
 from .outbox import KEPT
 from .scripts import script
 from .serialize import MAC, loads, seal, unseal
@@ -149,9 +149,16 @@ class Store:
         fresh = {digest: data for digest, data in functions.items() if digest not in self._sent}
         return [("MSET", *chain.from_iterable(stored(self.secret, fresh).items()))] if fresh else []
 
-    def described(self, run: str, plan: str, outline: bytes | None) -> list[tuple[Word, ...]]:
-        """The commands that store the plan and the outline with a run: what another kernel needs to show it."""
+    def described(
+        self, run: str, plan: str, outline: bytes | None, forgotten: Sequence[str] = ()
+    ) -> list[tuple[Word, ...]]:
+        """The commands that store the plan and the outline with a run: what another kernel needs to show it.
+
+        forgotten   runs that nobody in this kernel has in hand any more; to say so can wait for the next submission
+        """
         words: list[tuple[Word, ...]] = [("SET", run_prefix(run) + "plan", plan, "EX", LONG)]
+        if forgotten:
+            words.append(("RPUSH", UNHELD, *forgotten))
         return words if outline is None else [*words, self._outline_word(run, outline)]
 
     def _outline_word(self, run: str, outline: bytes) -> tuple[Word, ...]:
@@ -273,12 +280,13 @@ class Store:
         return (False, None) if whole is None else (True, loads(whole))
 
     def _kept_with_others(self, run: str, task: int, name: bytes) -> tuple[bool, Any]:
-        """A small value. The name is not signed: what it leads to is, and must hold this task."""
+        """A small value. The name is not signed: what it leads to is, and must be of several and hold this task."""
         key = run_prefix(run) + "keep"
         data, again = self._call("HMGET", key, name, task)
         if again is None:
             return False, None  # expired between the two calls
-        values = loads(unseal(self.secret, f"keep:{run}:".encode() + name, data or b""))
+        # the name of one task leads to what is signed for that task, and is something else than a name of several
+        values = loads(unseal(self.secret, f"keep:{run}:".encode() + name, data or b"")) if name[:1] == b"@" else ()
         if task not in values:
             msg = f"the kept value of task {task} was replaced by another name, and is not opened.\n  Run it again."
             raise SignatureError(msg)

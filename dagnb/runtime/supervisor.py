@@ -33,7 +33,7 @@ from dagnb.runtime.marks import Marks
 from dagnb.runtime.presence import Presence
 from dagnb.runtime.repair import repair
 from dagnb.runtime.resources import PLAIN, Resources
-from dagnb.runtime.room import make_room
+from dagnb.runtime.room import forget, make_room
 from dagnb.runtime.serialize import seal, unseal
 from dagnb.runtime.slot import Command, Recovery, Slot, worker_command
 from dagnb.runtime.slots import Slots
@@ -233,6 +233,7 @@ class Supervisor:
             repair(slot, self.presence, self.slots)  # a run may have been submitted just before it was given up
         epochs = {number: slot.epoch for number, slot in self.slots.slots.items()}
         places.tidy(self.places, self.calls, epochs)
+        forget(self.calls)
         if gone := make_room(self.calls):
             log(f"Redis is half full: the results of {gone} runs that ended first were removed")
         awaited = {slot.context for waiting in self.waiting for slot in waiting.slots}

@@ -85,6 +85,10 @@ def test_slow_tasks_that_become_ready_in_one_worker_are_shared(pool):
     assert min(there[0], there[1]) > 30  # of what becomes ready in one worker the other gets its part
 
 
+def lists(i: int) -> list[int]:
+    return [i]
+
+
 def test_tiny_tasks_are_claimed_in_large_pieces(pool):
     sketch = Sketch()
     sketch(total, [sketch(leaf, i) for i in range(10_000)])
@@ -117,6 +121,18 @@ def test_small_kept_values_of_another_run_or_place_are_refused(pool):
         store.kept(one.id, 0)
     store._call("DEL", prefix + "keep")
     assert store.kept(one.id, 0) == (False, None)
+
+
+def test_the_name_of_another_task_is_no_name_of_several_values(pool):
+    sketch = Sketch()
+    sketch(lists, 0)
+    sketch(lists, 1)
+    done = run(sketch.graph(), pool, workers=1)
+    store, key = Hub.of(pool).store, run_prefix(done.id) + "keep"
+    assert store.kept(done.id, 0) == (True, [0])
+    store._call("HSET", key, 0, "1")  # leads to what is rightly signed, for task 1
+    with pytest.raises(SignatureError, match="replaced by another name"):
+        store.kept(done.id, 0)
 
 
 def kept_twice(first: int) -> Sketch:

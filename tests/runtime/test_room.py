@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
 
 from dagnb.errors import NotRunError
+from dagnb.runtime.hub import TOLD
+from dagnb.runtime.keys import UNHELD
 from dagnb.runtime.pool import LocalPool
-from dagnb.runtime.room import make_room
+from dagnb.runtime.room import forget, make_room
 from dagnb.runtime.run import start
 from tests.runtime.dags import Sketch, free_plan, run
 from tests.runtime.life import settings
@@ -57,3 +60,28 @@ def test_the_oldest_half_goes_when_redis_is_half_full(pool):
     for kept in runs[3:]:
         assert len(kept.result(kept.graph.keys[0])) == 100_000
     assert live.wait(10).result(live.graph.keys[0]) == 2.0
+
+
+def test_of_forgotten_runs_only_the_last_stay(pool):
+    held = one(pool, 0)
+    gone = [one(pool, i).id for i in range(1, TOLD)]  # no variable leads to them
+    sketch = Sketch()
+    sketch(nap, 2.0)
+    live = start(sketch.graph(), free_plan(sketch.graph()), pool).id
+    gc.collect()
+    last = one(pool, TOLD)  # its submission tells of them
+    wire = pool.wire()
+    assert wire.call("LLEN", UNHELD) == TOLD
+    assert forget(wire, TOLD) == 0
+    assert forget(wire, 5) == TOLD - 5
+    assert len(left(wire) & set(gone)) == 4
+    assert {held.id, last.id, live} < left(wire)
+    assert forget(wire, 0) == 4  # one goes on
+    assert forget(wire, 0) == 0
+    assert left(wire) == {held.id, last.id, live}
+    held._sealed.clear()
+    assert len(held.result(held.graph.keys[0])) == 100_000
+
+
+def left(wire) -> set[str]:
+    return {name.decode().partition("{")[2].partition("}")[0] for name in wire.call("KEYS", "dagnb:{*")}
