@@ -123,20 +123,29 @@ class Attachment:
         self.lock, self.seen = (0, 0), float("-inf")
 
 
-def ensure_supervisor(settings: Settings, meanwhile: Callable[[], object] = lambda: None) -> Attachment:
+def ensure_supervisor(
+    settings: Settings, meanwhile: Callable[[], object] = lambda: None, *, anew: bool = True
+) -> Attachment:
     """Attach to the living supervisor, else start one; it lives on when this process ends.
 
-    `meanwhile` is called while it begins: what this module imports is little, so that it begins soon.
+    meanwhile   is called while it begins: what this module imports is little, so that it begins soon
+    anew        False starts only the successor of one that was killed, and nothing after a clean end
 
-    Raises StoreUnreachableError with the supervisor's own words when it cannot be started within ten seconds,
-    StoreVersionError, RuntimeDirError, or OptionError for a store that cannot be used.
+    Raises StoreUnreachableError with the supervisor's own words when it cannot be started within ten seconds, or where
+    it shall not be; StoreVersionError, RuntimeDirError, or OptionError for a store that cannot be used.
     """
     socket = _external(settings)
-    directory = RuntimeDir(settings.runtime_path).prepare()
+    directory = RuntimeDir(settings.runtime_path)
+    if not (anew or directory.lock.exists()):  # who is killed leaves the lock file
+        raise _stopped(directory)
+    directory.prepare()
     end = time.monotonic() + START
     with through(directory.door):
         while True:
             if not is_taken(directory.lock):
+                if not (anew or directory.lock.exists()):  # it was leaving, and took the door along
+                    directory.door.unlink(missing_ok=True)
+                    raise _stopped(directory)
                 _start(directory, settings, end, meanwhile)
             found = _greet(directory, settings, socket or str(directory.socket))
             if found is not None:
@@ -144,6 +153,10 @@ def ensure_supervisor(settings: Settings, meanwhile: Callable[[], object] = lamb
             if time.monotonic() > end:
                 raise StoreUnreachableError(_silent(directory))
             time.sleep(0.01)  # it is starting on its own, or leaving
+
+
+def _stopped(directory: RuntimeDir) -> StoreUnreachableError:
+    return StoreUnreachableError(f"the background processes were stopped\n  {directory.path}")
 
 
 def _external(settings: Settings) -> str | None:

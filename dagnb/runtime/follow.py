@@ -9,7 +9,7 @@ from functools import cached_property
 from threading import RLock, Thread
 from typing import TYPE_CHECKING
 
-from dagnb.errors import DagnbError
+from dagnb.errors import DagnbError, StoreUnreachableError
 from dagnb.trace.events import Batch
 
 from .wire import LOST
@@ -87,20 +87,24 @@ class Follower:
             self._thread.start()
 
     def _live(self) -> None:
-        """Until the run has ended and everything was told."""
+        """Until the run has ended and everything was told. Whoever stops the pool shall not have it back from here."""
         run, hub = self.run, self.run.hub
         while self._wanted():
             try:
-                wire = hub.pool.wire()
+                wire = hub.pool.wire(anew=False)
                 try:
                     while self._wanted():
                         hub.await_events(wire, run.id, self._after)
                         time.sleep(GATHER)
+                        hub.pool.stays()
                         self._pump()
                 finally:
                     wire.close()
             except LOST:
                 time.sleep(0.05)
+            except StoreUnreachableError as error:
+                log.warning("the run %s cannot be followed any longer: %s", run.id, error)
+                return
             except DagnbError:
                 log.exception("the run %s cannot be followed any longer", run.id)
                 return

@@ -116,10 +116,14 @@ class LocalPool:
         """The runtime directory."""
         return str(self._attached().directory.path)
 
-    def wire(self) -> Wire:
-        """A new connection to the store, in this kernel's name."""
+    def wire(self, *, anew: bool = True) -> Wire:
+        """A new connection to the store, in this kernel's name. `anew` as in `ensure_supervisor`."""
         with self._lock:
-            return self._attached().open()
+            return self._attached(anew=anew).open()
+
+    def stays(self) -> None:
+        """Raises StoreUnreachableError when the background processes were stopped; what was killed is started again."""
+        self._attached(anew=False)
 
     def start(self) -> None:
         """Have as many workers up as the setting says."""
@@ -196,7 +200,7 @@ class LocalPool:
             self._context, self._sizes, self._slots = None, (), ()
             self.attachment.close()
 
-    def _attached(self) -> Attachment:
+    def _attached(self, *, anew: bool = True) -> Attachment:
         """The living attachment; a new one after the supervisor has gone, and in a forked child."""
         with self._lock:
             if self._pid != os.getpid() or not self.attachment.alive():
@@ -204,7 +208,7 @@ class LocalPool:
                     self.attachment.close()
                 self._pid = os.getpid()
                 self._context, self._sizes, self._slots = None, (), ()
-                self.attachment = ensure_supervisor(self.settings)
+                self.attachment = ensure_supervisor(self.settings, anew=anew)
             return self.attachment
 
     def _ask(self, verb: str, **fields: Any) -> dict[str, Any]:

@@ -85,11 +85,10 @@ def ask(wire: Wire, secret: bytes, verb: str, patience: float = 30.0, **fields: 
             if time.monotonic() >= again:
                 wire.call("EVAL", _SAY, 2, LIST, reply, request)
                 again = time.monotonic() + REPEAT
-            line = wire.socket
-            found = wire.call("BLPOP", reply, 1)
-            if wire.socket is not line:
-                again = 0.0  # whoever had the request may have gone with Redis
-        except LOST:
+            wire.send([("BLPOP", reply, 1)])
+            found = wire.read()
+        except LOST:  # the request may have gone with Redis: a new connection sends it first, and waits then
+            wire.close()
             again = 0.0
             continue
         except hiredis.ReplyError as error:  # memory or disk are full

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from dagnb.runtime import requests
@@ -37,3 +42,20 @@ def test_a_request_that_went_with_the_supervisor_is_made_again_at_once(monkeypat
         while found.go_on(0.5):
             pass
         assert audit(found) == SOUND
+
+
+def test_who_waits_for_the_answer_of_a_dead_one_asks_the_next_as_soon_as_it_is_there():
+    """Not only when the wait on the new connection, a second, is over."""
+    with siege(3, tasks=400) as found, ThreadPoolExecutor() as threads:
+        found.under_way()
+        supervisor = found.pid("supervisor")
+        os.kill(supervisor, signal.SIGSTOP)  # it is handed the request, and never reads it
+        asked = threads.submit(found.pool.status)
+        time.sleep(0.2)
+        assert not asked.done()
+        began = time.monotonic()
+        found.strike(supervisor)
+        assert asked.result(10).pid != supervisor
+        assert time.monotonic() - began < 1.0
+        while found.go_on(0.5):
+            pass

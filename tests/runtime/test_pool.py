@@ -18,8 +18,9 @@ from dagnb.graph.graph import TaskRef
 from dagnb.runtime.context import Context
 from dagnb.runtime.doctor import doctor
 from dagnb.runtime.pool import LocalPool
+from dagnb.runtime.run import start
 from dagnb.runtime.server import find_binary, launch, wait_ready
-from tests.runtime.dags import Sketch, run
+from tests.runtime.dags import Sketch, free_plan, run
 from tests.runtime.life import private_directory, processes, settings, until, wire_to
 
 
@@ -221,6 +222,22 @@ def test_after_a_clean_end_a_connection_starts_nothing(directory):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("who", ["this kernel", "another"])
+def test_who_follows_a_run_does_not_bring_back_what_was_stopped(directory, who, caplog):
+    pool = LocalPool.connect(settings(directory, workers=2))
+    sketch = Sketch()
+    sketch(time.sleep, 30.0)
+    live = start(sketch.graph(), free_plan(sketch.graph()), pool)
+    live.subscribe(lambda batch: None)
+    until(lambda: any(worker.task is not None for worker in pool.status().workers))
+    (pool if who == "this kernel" else LocalPool.connect(settings(directory))).stop()
+    until(lambda: "cannot be followed any longer" in caplog.text)
+    until(lambda: not processes(directory))
+    time.sleep(0.3)
+    assert not processes(directory)
+    assert list(directory.path.iterdir()) == []
+
+
 def test_a_forked_child_attaches_on_its_own(pool):
     pool.ensure(1)
     child = os.fork()
