@@ -156,9 +156,21 @@ def _clashing(words: Iterable[str], taken: set[str]) -> set[str]:
     return found
 
 
+#: `_2`, `_3`, …: to write a number takes most of the time that a name takes.
+_ENDINGS: list[str] = []
+#: Of them so many are kept, which is a megabyte.
+_KEPT = 1 << 14
+
+
+def _endings(count: int) -> Iterable[str]:
+    """What follows a word in all of so many names but the first."""
+    _ENDINGS.extend([f"_{i}" for i in range(len(_ENDINGS) + 2, min(count, _KEPT) + 1)])
+    return chain(_ENDINGS[: count - 1], (f"_{i}" for i in range(_KEPT + 1, count + 1)))
+
+
 def _numbered(word: str, count: int, taken: set[str] | None) -> list[str]:
     """The next free ones of `clean`, `clean_2`, …; they are added to those taken. None: nobody else has such a name."""
-    found = [word, *[f"{word}_{i}" for i in range(2, count + 1)]]
+    found = [word, *[word + ending for ending in _endings(count)]]
     if taken is None:
         return found
     if not taken.isdisjoint(found):

@@ -174,16 +174,28 @@ class Late(Sequence[T], Generic[T]):
 
 
 class Coded(Late[str]):
-    """A column of words of which few are different.
+    """A column of words of which few are different."""
 
-    words, codes   the distinct words, and [n] which of them
-    """
+    __slots__ = ("_code", "_coded")
 
-    __slots__ = ("codes", "words")
+    def __init__(self, length: int, code: Callable[[], tuple[Sequence[str], NDArray[np.integer[Any]]]]) -> None:
+        super().__init__(length, self._words)
+        self._code: Callable[[], tuple[Sequence[str], NDArray[np.integer[Any]]]] | None = code
+        self._coded: tuple[Sequence[str], NDArray[np.integer[Any]]] | None = None
 
-    def __init__(self, words: Sequence[str], codes: NDArray[np.integer[Any]]) -> None:
-        super().__init__(len(codes), lambda: tuple([words[code] for code in codes.tolist()]))
-        self.words, self.codes = words, codes
+    @property
+    def coded(self) -> tuple[Sequence[str], NDArray[np.integer[Any]]]:
+        """The distinct words, and [n] which of them; made when somebody looks."""
+        code = self._code
+        if code is not None:  # see `Late`
+            self._coded = code()
+            self._code = None
+        assert self._coded is not None
+        return self._coded
+
+    def _words(self) -> Sequence[str]:
+        words, codes = self.coded
+        return tuple([words[code] for code in codes.tolist()])
 
 
 class LateMapping(Mapping[K, V], Generic[K, V]):

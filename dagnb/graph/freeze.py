@@ -177,10 +177,13 @@ def _with_refs(
 
 def _lines(table: Table, nodes: Indices) -> Sequence[str]:
     """Where each call stands: "Cell In[3], line 2"."""
-    line = np.concatenate([np.zeros(0, np.int32), *(ints(rec.calls.lines) for rec in table.recs)])[nodes]
-    cells = [rec.where for rec in table.recs]
-    cell = np.searchsorted(table.offset, nodes, side="right") - 1
-    return Coded(*_words(cells, cell, line))
+    cells, lines = [rec.where for rec in table.recs], [ints(rec.calls.lines) for rec in table.recs]
+
+    def words() -> tuple[Sequence[str], Indices]:
+        cell = np.searchsorted(table.offset, nodes, side="right") - 1
+        return _words(cells, cell, np.concatenate([np.zeros(0, np.int32), *lines])[nodes])
+
+    return Coded(len(nodes), words)
 
 
 def _words(cells: Sequence[str], cell: Indices, line: Ints) -> tuple[Sequence[str], Indices]:

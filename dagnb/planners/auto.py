@@ -47,19 +47,22 @@ class Auto:
     """The best of a portfolio, or `free` where planning does not pay.
 
     thorough      spend the whole budget in any case: for a plan that was asked for, not for a run that waits
+    slight        the graph is known to be over in less time than ranking its tasks would pay for: they stay in order
     budget        seconds of planning that a thorough plan may cost, roughly
     evaluations   in place of seconds: the work of rehearsing the whole graph so many times
     seed          of the local search
     """
 
     thorough: bool = False
+    slight: bool = False
     budget: float = 1.0
     evaluations: int | None = None
     seed: int = 0
 
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """The plan that the simulator prefers."""
-        free = fit(find_planner("free").plan(graph, cluster, estimates), graph, cluster, estimates)
+        nobody = find_planner("free", ranked=not self.slight)
+        free = fit(nobody.plan(graph, cluster, estimates), graph, cluster, estimates)
         if not len(graph) or not (self.thorough or worthwhile(graph, cluster, estimates)):
             return self._signed(free, "free", 1)
         from dagnb.planning.simulator import best_possible, forecast

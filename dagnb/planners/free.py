@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Free:
-    """Every worker None, ordered by upward rank."""
+    """Every worker None, ordered by upward rank.
+
+    ranked   False leaves them in the order of their calls: where all of them together are a matter of milliseconds
+    """
+
+    ranked: bool = True
 
     def plan(self, graph: TaskGraph, cluster: Cluster, estimates: Estimates, /) -> Plan:
         """One pass over the graph."""
-        order = upward_order(upward_rank(graph, estimates.mean))
-        nobody = np.full(len(graph), -1)
+        n = len(graph)
+        order = upward_order(upward_rank(graph, estimates.mean)) if self.ranked else np.arange(n)
+        nobody = np.full(n, -1)
         return Plan.build(graph, cluster, estimates, worker=nobody, sequence=order, planner="free")

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Annotations", "Assignment", "Assignments", "Plan"]
 
+#: Tasks of the largest plan that is read: a document must not make us ask for any amount of memory.
+MOST = 1 << 28
 #: Versions of the JSON form, with lists and with packed columns; a reader refuses a newer one.
 LISTED, PACKED = 1, 2
 
@@ -203,14 +205,23 @@ def _listed(columns: Assignments) -> dict[str, Any]:
 
 
 def _packed(columns: Assignments) -> dict[str, Any]:
-    """The same as [type, base64] of each column, `worker` as positions in `ids`. Raises ValueError."""
+    """The same as [type, base64] of each column, `worker` as positions in `ids`. Raises ValueError.
+
+    Numbers that are all one, or that count up from 0, are said in words: ["same", how many, one], ["count", how many].
+    """
     if not np.isfinite(columns.priority).all():
         msg = "a priority is not finite"
         raise ValueError(msg)
     found: dict[str, Any] = {"ids": columns.ids}
     for name in _COLUMNS:
-        fits = _narrowed(getattr(columns, name))
-        found[name] = [fits.dtype.str, base64.b64encode(fits.tobytes()).decode()]
+        column = getattr(columns, name)
+        if (column == column[:1]).all():
+            found[name] = ["same", len(column), *column[:1].tolist()]
+        elif (column == np.arange(len(column))).all():
+            found[name] = ["count", len(column)]
+        else:
+            fits = _narrowed(column)
+            found[name] = [fits.dtype.str, base64.b64encode(fits.tobytes()).decode()]
     return found
 
 
@@ -229,11 +240,7 @@ def _unpacked(document: Mapping[str, Any], notes: dict[int, Annotations]) -> Ass
     """What `_packed` wrote. Raises ValueError, TypeError or LookupError for anything else."""
     columns = []
     for name, kind in _COLUMNS.items():
-        narrow, data = document[name]
-        if narrow not in (*_NARROW, np.dtype(kind).str):
-            msg = f"{name} has the type {narrow!r}"
-            raise ValueError(msg)
-        columns.append(np.frombuffer(base64.b64decode(data, validate=True), narrow).astype(kind))
+        columns.append(_column(name, kind, document[name]))
     worker, order, priority = columns
     ids = tuple(document["ids"])
     if not len(worker) == len(order) == len(priority) or (
@@ -242,6 +249,20 @@ def _unpacked(document: Mapping[str, Any], notes: dict[int, Annotations]) -> Ass
         msg = "its columns do not fit one another"
         raise ValueError(msg)
     return Assignments(ids, worker, order, priority, notes)
+
+
+def _column(name: str, kind: Any, said: list[Any]) -> NDArray[Any]:
+    match said:
+        case ["same", 0]:
+            return np.zeros(0, kind)
+        case ["same", int(length), number] if 0 <= length <= MOST:
+            return np.full(length, number, kind)
+        case ["count", int(length)] if 0 <= length <= MOST:
+            return np.arange(length).astype(kind)
+        case [narrow, str(data)] if narrow in (*_NARROW, np.dtype(kind).str):
+            return np.frombuffer(base64.b64decode(data, validate=True), narrow).astype(kind)
+    msg = f"{name} has the type {said[:1]}"
+    raise ValueError(msg)
 
 
 #: Columns of the assignments and their types; types in which they are packed where those hold all their numbers.

@@ -163,7 +163,8 @@ def _graph(found: Mapping[str, Any]) -> TaskGraph:
 def _places(where: Sequence[str]) -> tuple[list[str], NDArray[Any]]:
     """Distinct places in the order of their first tasks, and which of them each task has."""
     if isinstance(where, Coded):
-        return list(where.words), where.codes
+        distinct, codes = where.coded
+        return list(distinct), codes
     words = {place: i for i, place in enumerate(dict.fromkeys(where))}
     return list(words), np.array([words[place] for place in where], np.int64)
 

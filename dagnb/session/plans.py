@@ -132,8 +132,9 @@ class _Asking:
         """Plan."""
         from dagnb.planning.planner import find_planner, run_planner
 
-        version, cluster, estimates = self._unlearned() if self.slight else self._facts_of_today()
-        defaults: dict[str, Any] = {"seed": self.seed, "thorough": self.thorough}
+        slight = self.slight
+        version, cluster, estimates = self._unlearned() if slight else self._facts_of_today()
+        defaults: dict[str, Any] = {"seed": self.seed, "thorough": self.thorough, "slight": slight}
         if self.budget is not None:
             defaults["budget"] = self.budget
         planner = find_planner(cast("str | Planner | type", self.spec), defaults=defaults, **self.options)

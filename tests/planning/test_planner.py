@@ -67,7 +67,7 @@ def test_an_option_that_is_not_there_is_refused_with_the_near_one():
     assert "it takes preload" in str(raised.value)
     with pytest.raises(OptionError, match="takes no on"):
         find_planner(Mine(), on=1)
-    with pytest.raises(OptionError, match="no options"):
+    with pytest.raises(OptionError, match="it takes ranked"):
         find_planner("free", speed=1)
 
 
