@@ -182,9 +182,11 @@ class Loop:
             graph.kept,
         )
         have, need, dirty, done, short = self.have, self.need, outbox.dirty, outbox.done, outbox.short
+        told_end, told_task = short.ends.append, short.tasks.append
         noise, plain, copied, value_of = self.desk.noise, PLAIN, len(graph.hashes), values.__getitem__
         ran, total, end = self.ran, self.total, now()
         pause, hunger, look = self.pause, self.hunger, end + LOOK
+        short.begin(end)
         while ready:
             task = by_rank[ready[0]] if by_rank else ready[0]
             function = function_of[task]
@@ -203,6 +205,7 @@ class Loop:
                 if self._announce(task) if talks else self._report():
                     return True
                 end, total, pause = now(), self.total, self.pause
+                short.begin(end)
                 if talks or not ready:
                     continue  # the answer may have brought something more urgent
                 task = by_rank[ready[0]] if by_rank else ready[0]
@@ -235,12 +238,14 @@ class Loop:
             except BaseException as error:  # noqa: BLE001  whatever a task raises is its result
                 again = failed(self, task, error, start, inputs)
                 end = now()
+                short.begin(end)
                 total += end - start
                 if again:  # told before anything else is run: it is the next one's turn to try
                     self.ran, self.total = ran, total
                     if self._postponed():
                         return True
                     end, total, pause = now(), self.total, self.pause
+                    short.begin(end)
                 continue
             end = now()
             if end - fetched > SYNC or pace[function]:
@@ -248,7 +253,8 @@ class Loop:
             inputs = []
             values[task] = value
             if fetched == start and type(value) in plain:
-                short += (end, start, task)
+                told_end(end)
+                told_task(task)
             else:
                 self.record(task, value, start, fetched, end)
             if noise:
@@ -406,6 +412,7 @@ class Loop:
         times = ((end - zero) * 1e-9, (start - zero) * 1e-9, (fetched - start) * 1e-9, 0.0)
         size = float(size_of(value))
         self.outbox.records.append((*times, size, task, self.position, RecordKind.FINISHED, 1))
+        self.outbox.short.begin(end)
         users = self.graph.cstarts[task + 1] - self.graph.cstarts[task]
         if size > INLINE and self.desk.holds is False:
             self.desk.hold()

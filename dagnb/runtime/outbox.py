@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagnb.errors import PickleError
 from dagnb.trace.records import COMMIT as COMMITTED
-from dagnb.trace.records import PROVISIONAL, Record, RecordKind, pack_batch
+from dagnb.trace.records import PROVISIONAL, Record, RecordKind, Shorts, pack_batch
 
 from .arena import Shared
 from .clustering import Moved, awaits_readers, worth_moving
@@ -67,7 +67,7 @@ class Outbox:
         self.dead = bytearray(loop.graph.n)  # failed or skipped
         self.local = bytearray(loop.graph.n)  # done here and committed, or in the commit on its way
         self.records: list[Record] = []
-        self.short: list[int] = []  # end, start, task of what needs no longer record
+        self.short = Shorts()  # of what needs no longer record
         self.notes: list[tuple[str, int, str]] = []
         self.kept: list[tuple[Word, Word]] = []
         self.plain: dict[int, Any] = {}  # kept values that never change: signed together when they leave

@@ -98,12 +98,15 @@ class Tries:
         for i, record in enumerate(outbox.records):
             if record[5] in failed and record[7] in told:
                 outbox.records[i] = (*record[:8], self.number(record[5]))
-        short = []
-        for i in range(0, len(outbox.short), 3):
-            end, start, task = outbox.short[i : i + 3]
+        short = list(outbox.short)
+        outbox.short.clear()
+        for end, start, task in short:
             if task in failed:
                 times = ((end - loop.submitted) * 1e-9, (start - loop.submitted) * 1e-9, 0.0, 0.0, PLAIN_SIZE)
                 outbox.records.append((*times, task, loop.position, RecordKind.FINISHED, self.number(task)))
             else:
-                short += [end, start, task]
-        outbox.short[:] = short  # in place: the loop holds on to it
+                outbox.short.begin(start)
+                outbox.short.ends.append(end)
+                outbox.short.tasks.append(task)
+        if short:
+            outbox.short.begin(short[-1][0])

@@ -32,7 +32,7 @@ from .records import (
     PROVISIONAL,
     RECORD_FORMAT,
     RETRACTION,
-    ZERO,
+    SHORT_HEAD,
     RecordKind,
     TaskState,
 )
@@ -55,10 +55,6 @@ RECORD = np.dtype(
 )
 
 
-#: A short record (`SHORT_FORMAT`).
-SHORT = np.dtype([("end", "<i8"), ("start", "<i8"), ("task", "<i4")])
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Batch:
     """The records of one message of one worker."""
@@ -75,13 +71,13 @@ class Batch:
         purpose, worker, short = BATCH_HEAD.unpack_from(data)
         if not short:
             return cls(purpose, worker, np.frombuffer(data, RECORD, offset=BATCH_HEAD.size))
-        first = BATCH_HEAD.size + ZERO.size
-        if len(data) < first + short * SHORT.itemsize:
+        first = BATCH_HEAD.size + SHORT_HEAD.size
+        zero, breaks = SHORT_HEAD.unpack_from(data, BATCH_HEAD.size) if len(data) >= first else (0, 0)
+        rest = first + 16 * breaks + 12 * short
+        if len(data) < rest:
             raise ValueError(f"a batch of {short} short records has more than {len(data)} bytes")
-        full = np.frombuffer(data, RECORD, offset=first + short * SHORT.itemsize)
-        (zero,) = ZERO.unpack_from(data, BATCH_HEAD.size)
-        brief = _expanded(np.frombuffer(data, SHORT, short, first), worker, zero)
-        return cls(purpose, worker, np.concatenate([brief, full], dtype=RECORD))
+        brief = _expanded(data, first, breaks, short, worker, zero)
+        return cls(purpose, worker, np.concatenate([brief, np.frombuffer(data, RECORD, offset=rest)], dtype=RECORD))
 
     def pack(self) -> bytes:
         """The bytes that `unpack` reads."""
@@ -99,11 +95,17 @@ class Batch:
             yield WorkerLost(self.worker)
 
 
-def _expanded(short: NDArray[np.void], worker: int, zero: int) -> NDArray[np.void]:
-    """Short records as full ones."""
-    records = np.zeros(len(short), RECORD)
-    records["at"], records["start"] = (short["end"] - zero) * 1e-9, (short["start"] - zero) * 1e-9
-    records["task"], records["worker"], records["size"] = short["task"], worker, PLAIN_SIZE
+def _expanded(data: bytes, first: int, breaks: int, short: int, worker: int, zero: int) -> NDArray[np.void]:
+    """Short records (`Shorts`) as full ones."""
+    at, other = np.frombuffer(data, "<i8", 2 * breaks, first).reshape(-1, 2).T
+    end = np.frombuffer(data, "<i8", short, first + 16 * breaks)
+    start = np.concatenate([end[:1], end[:-1]])
+    within = (at >= 0) & (at < short)  # the last break may be of what is told next
+    start[at[within]] = other[within]
+    records = np.zeros(short, RECORD)
+    records["at"], records["start"] = (end - zero) * 1e-9, (start - zero) * 1e-9
+    records["task"] = np.frombuffer(data, "<i4", short, first + 16 * breaks + 8 * short)
+    records["worker"], records["size"] = worker, PLAIN_SIZE
     records["kind"], records["attempt"] = RecordKind.FINISHED, 1
     return records
 

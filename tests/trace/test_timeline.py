@@ -25,7 +25,7 @@ from dagnb.trace.readable import (
     WorkerLost,
     WorkerStarted,
 )
-from dagnb.trace.records import pack_batch
+from dagnb.trace.records import Shorts, pack_batch
 from dagnb.trace.timeline import Span, Timeline, compare
 
 TASKS, WORKERS = 6, 3
@@ -251,17 +251,50 @@ def test_twenty_thousand_records_take_a_moment():
 
 
 def test_short_records_are_finished_ones_of_their_worker():
-    data = pack_batch(
-        COMMIT, 3, [(9.0, 9.0, 0, 0, 0, 7, 3, RecordKind.STARTED, 1)], [5_000, 2_000, 4, 9_000, 5_000, 6], 1_000
-    )
+    short = shorts([(5_000, 2_000, 4), (9_000, 5_000, 6)])
+    data = pack_batch(COMMIT, 3, [(9.0, 9.0, 0, 0, 0, 7, 3, RecordKind.STARTED, 1)], short, 1_000)
     batch = Batch.unpack(data)
     first, second, third, committed = batch.events()
     assert first == TaskFinished(4, 3, pytest.approx(4e-6), pytest.approx(1e-6), size=8.0)
     assert second == TaskFinished(6, 3, pytest.approx(8e-6), pytest.approx(4e-6), size=8.0)
     assert third == TaskStarted(7, 3, 9.0)
     assert committed == WorkerCommitted(3)
-    with pytest.raises(ValueError, match="short records"):
-        Batch.unpack(data[:30])
+    for cut in (10, 30):
+        with pytest.raises(ValueError, match="short records"):
+            Batch.unpack(data[:cut])
+
+
+def shorts(records):
+    """As the loop of a worker puts them together: it only says where a task does not begin when the last one ended."""
+    found, last = Shorts(), None
+    for end, start, task in records:
+        if start != last:
+            found.begin(start)
+        found.ends.append(end)
+        found.tasks.append(task)
+        last = end
+    return found
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(0, 99)), max_size=30), st.integers(0, 30))
+def test_short_records_come_back_as_they_were(steps, cut):
+    """Also in two messages: the second begins where the first has ended, or where somebody says."""
+    records, clock = [], 1_000
+    for pause, length, task in steps:
+        records.append((clock + pause + length, clock + pause, task))
+        clock += pause + length
+    one = shorts(records[:cut])
+    assert list(one) == records[:cut]
+    read = Batch.unpack(pack_batch(COMMIT, 0, [], one, 1_000)).records
+    one.clear()
+    for end, start, task in records[cut:]:
+        one.begin(start)
+        one.ends.append(end)
+        one.tasks.append(task)
+    one.begin(77)  # of what is told next
+    read = np.concatenate([read, Batch.unpack(pack_batch(COMMIT, 0, [], one, 1_000)).records])
+    told = [(round(r["at"] * 1e9) + 1_000, round(r["start"] * 1e9) + 1_000, int(r["task"])) for r in read]
+    assert told == records
 
 
 def test_a_try_that_failed_is_told_and_its_task_waits_again():
