@@ -6,7 +6,7 @@ The kernel writes them with numpy, the worker reads them with `array`: it starts
 from __future__ import annotations
 
 from array import array
-from itertools import accumulate, islice
+from itertools import accumulate, compress, count, islice, repeat
 from operator import le, sub
 from struct import pack, unpack_from
 from typing import TYPE_CHECKING, Any
@@ -59,28 +59,31 @@ def unpack_needs(each: list[int], back: bytes) -> tuple[list[int], list[int], li
     back    the other half of `pack_needs`
     """
     starts = [0, *accumulate(each)]
-    owners = _owners(starts)
+    owners = _owners(each, starts)
     deps = list(map(sub, owners, unpacked(back)))
     return starts, deps, *_turned(owners, deps, len(each))
 
 
-def _owners(starts: list[int]) -> list[int]:
-    """Whose each dependency is: how many tasks begin at it, counted up. Half the time of a `repeat` for each."""
-    begin = [0] * (starts[-1] + 1)
-    for start in islice(starts, 1, None):
-        begin[start] += 1
-    begin.pop()
-    return list(accumulate(begin))
+def _owners(each: list[int], starts: list[int]) -> list[int]:
+    """Whose each dependency is: where those of a task begin, the number grows. Half the time of a `repeat` for each."""
+    grows, last = [0] * starts[-1], 0
+    for task in compress(count(), each):
+        grows[starts[task]] = task - last
+        last = task
+    return list(accumulate(grows))
 
 
 def _turned(owners: list[int], deps: list[int], n: int) -> tuple[list[int], list[int]]:
     """Dependents as CSR, by counting: no list for each task, which a fan of thousands would pay for."""
+    m = len(deps)
+    first = deps[0] if m else 0
+    if m and deps[-1] - first == m - 1 and deps == list(range(first, first + m)):  # fans, trees, chains
+        return [*repeat(0, first), *range(m + 1), *repeat(m, n - first - m)], owners
     counts = [0] * n
     for need in deps:
         counts[need] += 1
     starts = [0, *accumulate(counts)]
-    ascending = all(map(le, deps, islice(deps, 1, None)))
-    if ascending:
+    if all(map(le, deps, islice(deps, 1, None))):
         return starts, owners
     at, users = starts[:-1], owners[:]
     for owner, need in zip(owners, deps, strict=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, compress, count
+from operator import not_
 from typing import TYPE_CHECKING, Any
 
 from dagnb.graph.care import Care, bare, care_of
@@ -57,7 +58,7 @@ class Compiled:
         self.in_degree = unpacked(counts)
         self.starts, self.deps, self.cstarts, self.children = unpack_needs(self.in_degree, back)
         self.n = len(self.in_degree)
-        self.roots = [i for i, count in enumerate(self.in_degree) if not count] if roots is None else unpacked(roots)
+        self.roots = unpacked(roots) if roots is not None else list(compress(count(), map(not_, self.in_degree)))
         self.function_of, self.template_of = unpacked(function_of), unpacked(template_of)
         self.first_constant = [0, *accumulate(map(constants.__getitem__, self.template_of))]
         self.kept = frozenset(unpacked(kept))

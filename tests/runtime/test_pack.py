@@ -172,9 +172,14 @@ def test_a_chain_and_a_fan_of_any_size_are_recorded_packed_and_read():
     """No step on the way goes by recursion, and none looks at every pair."""
     deep: list[Any] = [([], {}), *(([TaskRef(i)], {}) for i in range(100_000))]
     wide: list[Any] = [*(([i], {}) for i in range(20_000)), ([[TaskRef(i) for i in range(20_000)]], {})]
-    for calls in (deep, wide):
+    pairs: list[Any] = [
+        *(([i], {}) for i in range(70)),
+        *(([TaskRef(2 * i + 1), TaskRef(2 * i + 2)], {}) for i in range(34)),
+    ]
+    for calls in (deep, wide, pairs):
         graph, _ = recorded(calls)
         program = Compiled(pack(graph, free_plan(graph), {}, kept=graph.kept).body)
         assert program.n == len(calls)
         assert program.deps == graph.deps.tolist()
         assert program.cstarts == graph.children[0].tolist()
+        assert program.children == graph.children[1].tolist()
