@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from dagnb.graph.graph import TaskRef
+from dagnb.graph.calls import GATHERED
 
 from .pack import Package, pack, pickled_functions
 from .serialize import ATOMS
@@ -14,6 +14,7 @@ from .serialize import ATOMS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dagnb.graph.calls import Form
     from dagnb.graph.graph import TaskGraph
     from dagnb.planning.plan import Plan
 
@@ -66,13 +67,14 @@ def packed(
 def _is_fixed(graph: TaskGraph) -> bool:
     found = _fixed.get(graph)
     if found is None:
-        calls = graph.calls
-        plain = {TaskRef, *ATOMS}
-        found = _fixed[graph] = calls is not None and all(
-            not keywords and plain.issuperset(map(type, args))
-            for args, keywords in zip(calls.args, calls.kwargs, strict=True)
-        )
+        known = graph.calls.packed if graph.calls is not None else None
+        found = _fixed[graph] = known is not None and all(map(_is_plain, known.forms))
     return found
+
+
+def _is_plain(form: Form) -> bool:
+    """Whether calls of a form have only tasks, or one list of them, and atoms."""
+    return form.items == (GATHERED,) or not (form.special or not ATOMS.issuperset(form.types))
 
 
 def plan_text(plan: Plan) -> str:
