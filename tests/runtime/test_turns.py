@@ -26,6 +26,8 @@ from tests.runtime.test_several_runs import named, of_naps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dagnb.graph.graph import TaskGraph
+
 #: A slot without a process.
 SLOT = 930
 
@@ -149,6 +151,90 @@ def test_many_runs_that_take_turns_give_what_plain_python_gives(pool):
     for run, sketch in runs:
         once(run.wait(60))
         right(run, sketch)
+
+
+def made(number: int, *_: Any) -> Any:
+    """A value that lies in a file when it leaves; nearly all of the time goes by here."""
+    time.sleep(0.0012)
+    return np.full(20_000, number)
+
+
+def read(x: Any, number: int) -> int:
+    return int(x[number])
+
+
+def slowly_read(x: Any, number: int) -> int:
+    time.sleep(0.0005)
+    return int(x[number])
+
+
+def shown(xs: list[int]) -> int:
+    return sum(xs)
+
+
+def in_order(graph: TaskGraph, order: str, workers: int) -> Plan:
+    """Nobody has a worker; first come small numbers, or tasks have ranks of their own: pairs of neighbours swapped."""
+    if order == "numbers":
+        return dags.free_plan(graph, workers)
+    cluster, sequence = Cluster.local(workers), [i ^ 1 if i ^ 1 < len(graph) else i for i in range(len(graph))]
+    return Plan.build(graph, cluster, estimate(graph), worker=[-1] * len(graph), sequence=sequence, planner="hand")
+
+
+def read_twice(count: int, order: str) -> tuple[TaskGraph, Plan, TaskRef]:
+    """Large values, each read twice, for one worker."""
+    sketch = dags.Sketch()
+    large = [sketch(made, i) for i in range(count)]
+    last = sketch(shown, [sketch(read, x, k) for x in large for k in (0, 1)])
+    graph = sketch.graph()
+    return graph, in_order(graph, order, 1), last
+
+
+def read_by_eight(stages: int, order: str) -> tuple[TaskGraph, Plan, list[int]]:
+    """One large value after the other, each read by eight tasks; these, a stage after the other."""
+    sketch = dags.Sketch()
+    last: Any = 0
+    readers: list[int] = []
+    for i in range(stages):
+        large = sketch(made, i, last)
+        some = [sketch(slowly_read, large, k) for k in range(8)]
+        readers += [r.task for r in some]
+        last = sketch(shown, some)
+    graph = sketch.graph(kept=range(len(sketch.calls)))
+    return graph, in_order(graph, order, 2), readers
+
+
+@pytest.mark.parametrize("order", ["numbers", "ranks"])
+def test_readers_that_come_before_everything_else_are_given_back_as_what_they_are(pool, order):
+    """A worker leaves a run between a large value and its readers, nearly each time: nothing else takes long."""
+    once(start(*read_twice(4, order)[:2], pool).wait(10))  # how long they take is known
+    count = 250
+    graph, plan, last = read_twice(count, order)
+    runs = [start(graph, plan, pool) for _ in range(2)]
+    lying: set[int] = set()  # what was given back, and waits for the worker to return
+    wire = pool.wire()
+    end = time.monotonic() + 6
+    while any(run.wait(0.01).state == "running" for run in runs) and time.monotonic() < end:
+        lying.update(int(word) for run in runs for word in wire.call("LRANGE", f"{DAGNB}{{{run.id}}}:q", 0, -1))
+    wire.close()
+    for run in runs:
+        once(run)
+        assert run.result(last) == 2 * sum(range(count))
+    assert lying <= set(range(len(graph)))
+    assert len(lying & set(range(count, 3 * count))) >= 4, "no reader was ready when the run was left"
+
+
+@pytest.mark.parametrize("order", ["numbers", "ranks"])
+def test_readers_that_come_before_everything_else_are_given_away_once(pool, order):
+    """Half of eight readers goes to a worker that has nothing to do: nothing else is ready."""
+    deaths = pool.status().deaths
+    for stages in (30, 40):  # at first nobody knows that they are short; the other graph is new to both workers
+        graph, plan, readers = read_by_eight(stages, order)
+        run = start(graph, plan, pool)
+        once(run.wait(6))
+        assert run.result(TaskRef(len(graph) - 1)) == 8 * (stages - 1)
+    by = np.array(run.timeline.worker)[readers].reshape(-1, 8).tolist()
+    assert sum(len(set(row)) == 2 for row in by) > 5, by
+    assert pool.status().deaths == deaths  # a worker cannot begin with a number that is no task
 
 
 @pytest.mark.long
