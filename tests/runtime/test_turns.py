@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +116,47 @@ def test_a_worker_comes_back_when_the_other_run_keeps_only_one_busy(pool):
     once(first.wait(10))
     assert second.state == "running"
     once(second.wait(10))
+
+
+def test_a_successor_looks_at_the_other_runs_before_it_rests(pool):
+    """It was in one run only, and the words that called its predecessor to the others went with that."""
+    wire = pool.wire()
+    first = of_naps(20.0, *[0.1] * 6)
+    many, few = start(first, named(first, [0, *[1] * 6]), pool), of_naps(*[0.03] * 4)
+    try:
+        until(lambda: many.progress[3] == 1)
+        other = start(few, named(few, [1] * 4), pool)
+        wire.call("HSET", DAGNB + "served", other.id, 10**12)  # so that it comes last
+        victim = next(worker.pid for worker in pool.status().workers if worker.slot == many.slots[1])
+        os.kill(victim, signal.SIGKILL)
+        once(other.wait(5))
+        dry = many.timeline.end[1:].max() + many.submitted * 1e-9
+        assert not np.isnan(dry)
+        waited = other.timeline.start + other.submitted * 1e-9 - dry
+        assert waited.max() > 0, "the order was another"
+        assert waited[waited > 0].min() < 0.3, waited
+    finally:
+        many.cancel()
+        wire.close()
+
+
+def test_a_word_of_another_run_is_not_taken_for_one_of_this():
+    """A run that was alone at first counts on a worker that was never told its name, and has joined a younger one."""
+    with private_directory() as directory:
+        pool = LocalPool.connect(settings(directory, workers=2))
+        pool.ensure(2)
+        both, first, second = of_naps(0.0, 0.0), of_naps(0.05, 0.0, chain=True), of_naps(0.0, 1.0, chain=True)
+        try:
+            once(start(both, named(both, [0, 1]), pool).wait(10))
+            time.sleep(0.1)  # they have left it, and know of no other
+            runs = [start(first, named(first, [-1, 1]), pool), start(second, named(second, [1, 0]), pool)]
+            for run in runs:
+                once(run.wait(10))
+        finally:
+            pool.stop()
+        times = runs[0].timeline
+        assert times.worker.tolist() == [0, 1]
+        assert times.start[1] - times.end[0] < 0.25
 
 
 def test_tiny_tasks_take_turns_too(pool):
