@@ -297,7 +297,7 @@ def test_fifty_runs_of_five_kernels_share_one_pool_fairly(pool, monkeypatch):
 
 
 def test_a_run_takes_its_book_entry_with_it(pool):
-    graph = of_naps(*[0.004] * 100)
+    graph = of_naps(*[0.004] * 400)  # longer than a stay of workers that had to import much
     runs = [start(graph, dags.free_plan(graph), pool) for _ in range(2)]
     wire = pool.wire()
     until(lambda: wire.call("HLEN", DAGNB + "served"))
@@ -384,6 +384,17 @@ def test_who_has_nothing_to_do_goes_anywhere_or_says_so_everywhere(book):
     assert book.goes(here, mode="any") == ""
     assert book.idle(more)
     assert not book.idle(here)
+
+
+def test_a_new_worker_goes_first_where_its_slot_owns_something(book):
+    """A single root is its own from the submission on, and nothing else there is ready; it must own in one run only."""
+    mine, other = book.run("mine", work=False), book.run("other")
+    book.wire.call("RPUSH", f"{DAGNB}{{{mine}}}:own{SLOT}", "r0:1")
+    try:
+        assert book.goes(mode="any") == mine
+    finally:
+        book.wire.call("DEL", f"{DAGNB}{{{mine}}}:own{SLOT}")
+    assert book.goes(mode="any") == other
 
 
 def test_a_run_that_is_alone_is_not_charged(book):
