@@ -255,7 +255,7 @@ def test_readers_that_come_before_everything_else_are_given_back_as_what_they_ar
     runs = [start(graph, plan, pool) for _ in range(2)]
     lying: set[int] = set()  # what was given back, and waits for the worker to return
     wire = pool.wire()
-    end = time.monotonic() + 6
+    end = time.monotonic() + 15
     while any(run.wait(0.01).state == "running" for run in runs) and time.monotonic() < end:
         lying.update(int(word) for run in runs for word in wire.call("LRANGE", f"{DAGNB}{{{run.id}}}:q", 0, -1))
     wire.close()
@@ -273,7 +273,7 @@ def test_readers_that_come_before_everything_else_are_given_away_once(pool, orde
     for stages in (30, 40):  # at first nobody knows that they are short; the other graph is new to both workers
         graph, plan, readers = read_by_eight(stages, order)
         run = start(graph, plan, pool)
-        once(run.wait(6))
+        once(run.wait(15))
         assert run.result(TaskRef(len(graph) - 1)) == 8 * (stages - 1)
     by = np.array(run.timeline.worker)[readers].reshape(-1, 8).tolist()
     assert sum(len(set(row)) == 2 for row in by) > 5, by
