@@ -42,7 +42,8 @@ local ids = call('RPOP', run .. 'q' .. slot, CHUNK)
 while ids do -- from the end to the head of the other queue: they are late, and keep their order
   local moved = {}
   for _, id in ipairs(ids) do
-    if not needless[id] then moved[#moved + 1] = id end
+    if not tonumber(id) then call('LPUSH', run .. 'q', id) -- "F7": an heir of free tasks does not look into its own queue
+    elseif not needless[id] then moved[#moved + 1] = id end
   end
   if #moved > 0 then call('LPUSH', to, unpack(moved)) end
   count = count + #ids

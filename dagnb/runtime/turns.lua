@@ -18,6 +18,12 @@ for _, run in ipairs(call('LRANGE', dagnb .. 'todo:' .. slot, 0, REACH - 1)) do
 end
 if #live == 0 or (#live == 1 and live[1] == here) then return { '', unpack(live) } end
 
+if here == '' then -- what a new worker owns already it finds in one run; `sync` refuses it in another before that is done
+  for _, run in ipairs(live) do
+    if call('EXISTS', dagnb .. '{' .. run .. '}:own' .. slot) == 1 then return { run, unpack(live) } end
+  end
+end
+
 local function ready(run) -- whether there is something that this slot may claim
   local key = dagnb .. '{' .. run .. '}:'
   if call('EXISTS', key .. 'q' .. slot, key .. 'q') > 0 then return true end

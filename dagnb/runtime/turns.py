@@ -41,6 +41,7 @@ class Turns:
     def __init__(self, wire: Wire, slot: int) -> None:
         self.wire, self.slot = wire, slot
         self.joined: set[str] = set()  # live runs, as far as known, in which it has been
+        self.several = False  # whether more than one was live at the last look
         self._told = 0  # ns at work in the present run that are in the book; opening it counts as work
         self._ahead = 0  # ns of the next stay that are in the book already
         self._worth = 0  # when opening this run has been worth it
@@ -75,6 +76,7 @@ class Turns:
         new, self._told = work - self._told, work
         words = (self.slot, run, new // 1000, mode, now(), TURN // 1000)
         found = [word.decode() for word in self.wire.call("EVAL", script("turns"), 1, DAGNB, *words)]
+        self.several = len(found) > 2  # the first is where to go
         self._ahead = TURN if found[0] else 0
         return found
 

@@ -157,13 +157,15 @@ class Desk:
     def rest(self, run: str, work: int, patience: float = PATIENCE) -> bool:
         """Wait for a word; True when another run is to be joined first. `work`: ns spent on tasks of this one."""
         self._worked(work)
-        if len(self.turns.joined) > 1:
+        if self.turns.several or len(self.turns.joined) > 1:
             self.next_run = self.turns.missed(run, work)
             if self.next_run:
                 return True
         word = self._listen(patience)
         if word is None:
             self.next_run = self.turns.missed(run, work)
+        elif word == b"W":
+            self.turns.several = True  # it may be another run that calls: to be looked at where this one has nothing
         elif word[:1] == b"S" and word[1:].decode() not in self.turns.joined:
             self.next_run = word[1:].decode()
         return bool(self.next_run)

@@ -135,6 +135,17 @@ def test_the_queue_of_a_slot_that_is_given_up_moves_in_pieces_and_in_order(deser
     assert store.reroute(run, SLOT, None) == 0
 
 
+def test_whoever_asks_reports_what_has_failed_in_a_slot_that_is_given_up(deserted):
+    """The heir of a plan that names nobody does not look into a queue of its own any more."""
+    store, run = deserted
+    prefix = run_prefix(run)
+    store._call("RPUSH", prefix + f"q{SLOT}", "F3", "T5:12000", 7)
+    assert store.reroute(run, SLOT, SLOT + 1) == 3
+    assert sorted(store._call("LRANGE", prefix + "q", 0, -1)) == [b"F3", b"T5:12000"]
+    assert store._call("LRANGE", prefix + f"q{SLOT + 1}", 0, -1) == [b"7"]
+    store._call("DEL", prefix + f"q{SLOT + 1}")
+
+
 def several(a: int, b: int) -> int:
     return 3 * a + b
 

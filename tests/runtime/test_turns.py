@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ from tests.runtime.test_several_runs import named, of_naps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dagnb.graph.graph import TaskGraph
 
 #: A slot without a process.
 SLOT = 930
@@ -114,6 +118,47 @@ def test_a_worker_comes_back_when_the_other_run_keeps_only_one_busy(pool):
     once(second.wait(10))
 
 
+def test_a_successor_looks_at_the_other_runs_before_it_rests(pool):
+    """It was in one run only, and the words that called its predecessor to the others went with that."""
+    wire = pool.wire()
+    first = of_naps(20.0, *[0.1] * 6)
+    many, few = start(first, named(first, [0, *[1] * 6]), pool), of_naps(*[0.03] * 4)
+    try:
+        until(lambda: many.progress[3] == 1)
+        other = start(few, named(few, [1] * 4), pool)
+        wire.call("HSET", DAGNB + "served", other.id, 10**12)  # so that it comes last
+        victim = next(worker.pid for worker in pool.status().workers if worker.slot == many.slots[1])
+        os.kill(victim, signal.SIGKILL)
+        once(other.wait(5))
+        dry = many.timeline.end[1:].max() + many.submitted * 1e-9
+        assert not np.isnan(dry)
+        waited = other.timeline.start + other.submitted * 1e-9 - dry
+        assert waited.max() > 0, "the order was another"
+        assert waited[waited > 0].min() < 0.3, waited
+    finally:
+        many.cancel()
+        wire.close()
+
+
+def test_a_word_of_another_run_is_not_taken_for_one_of_this():
+    """A run that was alone at first counts on a worker that was never told its name, and has joined a younger one."""
+    with private_directory() as directory:
+        pool = LocalPool.connect(settings(directory, workers=2))
+        pool.ensure(2)
+        both, first, second = of_naps(0.0, 0.0), of_naps(0.05, 0.0, chain=True), of_naps(0.0, 1.0, chain=True)
+        try:
+            once(start(both, named(both, [0, 1]), pool).wait(10))
+            time.sleep(0.1)  # they have left it, and know of no other
+            runs = [start(first, named(first, [-1, 1]), pool), start(second, named(second, [1, 0]), pool)]
+            for run in runs:
+                once(run.wait(10))
+        finally:
+            pool.stop()
+        times = runs[0].timeline
+        assert times.worker.tolist() == [0, 1]
+        assert times.start[1] - times.end[0] < 0.25
+
+
 def test_tiny_tasks_take_turns_too(pool):
     sketch = dags.Sketch()
     rows = [[sketch(dags.leaf, i) for i in range(200)]]
@@ -151,6 +196,90 @@ def test_many_runs_that_take_turns_give_what_plain_python_gives(pool):
         right(run, sketch)
 
 
+def made(number: int, *_: Any) -> Any:
+    """A value that lies in a file when it leaves; nearly all of the time goes by here."""
+    time.sleep(0.0012)
+    return np.full(20_000, number)
+
+
+def read(x: Any, number: int) -> int:
+    return int(x[number])
+
+
+def slowly_read(x: Any, number: int) -> int:
+    time.sleep(0.0005)
+    return int(x[number])
+
+
+def shown(xs: list[int]) -> int:
+    return sum(xs)
+
+
+def in_order(graph: TaskGraph, order: str, workers: int) -> Plan:
+    """Nobody has a worker; first come small numbers, or tasks have ranks of their own: pairs of neighbours swapped."""
+    if order == "numbers":
+        return dags.free_plan(graph, workers)
+    cluster, sequence = Cluster.local(workers), [i ^ 1 if i ^ 1 < len(graph) else i for i in range(len(graph))]
+    return Plan.build(graph, cluster, estimate(graph), worker=[-1] * len(graph), sequence=sequence, planner="hand")
+
+
+def read_twice(count: int, order: str) -> tuple[TaskGraph, Plan, TaskRef]:
+    """Large values, each read twice, for one worker."""
+    sketch = dags.Sketch()
+    large = [sketch(made, i) for i in range(count)]
+    last = sketch(shown, [sketch(read, x, k) for x in large for k in (0, 1)])
+    graph = sketch.graph()
+    return graph, in_order(graph, order, 1), last
+
+
+def read_by_eight(stages: int, order: str) -> tuple[TaskGraph, Plan, list[int]]:
+    """One large value after the other, each read by eight tasks; these, a stage after the other."""
+    sketch = dags.Sketch()
+    last: Any = 0
+    readers: list[int] = []
+    for i in range(stages):
+        large = sketch(made, i, last)
+        some = [sketch(slowly_read, large, k) for k in range(8)]
+        readers += [r.task for r in some]
+        last = sketch(shown, some)
+    graph = sketch.graph(kept=range(len(sketch.calls)))
+    return graph, in_order(graph, order, 2), readers
+
+
+@pytest.mark.parametrize("order", ["numbers", "ranks"])
+def test_readers_that_come_before_everything_else_are_given_back_as_what_they_are(pool, order):
+    """A worker leaves a run between a large value and its readers, nearly each time: nothing else takes long."""
+    once(start(*read_twice(4, order)[:2], pool).wait(10))  # how long they take is known
+    count = 250
+    graph, plan, last = read_twice(count, order)
+    runs = [start(graph, plan, pool) for _ in range(2)]
+    lying: set[int] = set()  # what was given back, and waits for the worker to return
+    wire = pool.wire()
+    end = time.monotonic() + 15
+    while any(run.wait(0.01).state == "running" for run in runs) and time.monotonic() < end:
+        lying.update(int(word) for run in runs for word in wire.call("LRANGE", f"{DAGNB}{{{run.id}}}:q", 0, -1))
+    wire.close()
+    for run in runs:
+        once(run)
+        assert run.result(last) == 2 * sum(range(count))
+    assert lying <= set(range(len(graph)))
+    assert len(lying & set(range(count, 3 * count))) >= 4, "no reader was ready when the run was left"
+
+
+@pytest.mark.parametrize("order", ["numbers", "ranks"])
+def test_readers_that_come_before_everything_else_are_given_away_once(pool, order):
+    """Half of eight readers goes to a worker that has nothing to do: nothing else is ready."""
+    deaths = pool.status().deaths
+    for stages in (30, 40):  # at first nobody knows that they are short; the other graph is new to both workers
+        graph, plan, readers = read_by_eight(stages, order)
+        run = start(graph, plan, pool)
+        once(run.wait(15))
+        assert run.result(TaskRef(len(graph) - 1)) == 8 * (stages - 1)
+    by = np.array(run.timeline.worker)[readers].reshape(-1, 8).tolist()
+    assert sum(len(set(row)) == 2 for row in by) > 5, by
+    assert pool.status().deaths == deaths  # a worker cannot begin with a number that is no task
+
+
 @pytest.mark.long
 def test_fifty_runs_of_five_kernels_share_one_pool_fairly(pool, monkeypatch):
     """Every kernel is a process that checks its values; half way all runs have come about as far."""
@@ -168,7 +297,7 @@ def test_fifty_runs_of_five_kernels_share_one_pool_fairly(pool, monkeypatch):
 
 
 def test_a_run_takes_its_book_entry_with_it(pool):
-    graph = of_naps(*[0.004] * 100)
+    graph = of_naps(*[0.004] * 400)  # longer than a stay of workers that had to import much
     runs = [start(graph, dags.free_plan(graph), pool) for _ in range(2)]
     wire = pool.wire()
     until(lambda: wire.call("HLEN", DAGNB + "served"))
@@ -255,6 +384,17 @@ def test_who_has_nothing_to_do_goes_anywhere_or_says_so_everywhere(book):
     assert book.goes(here, mode="any") == ""
     assert book.idle(more)
     assert not book.idle(here)
+
+
+def test_a_new_worker_goes_first_where_its_slot_owns_something(book):
+    """A single root is its own from the submission on, and nothing else there is ready; it must own in one run only."""
+    mine, other = book.run("mine", work=False), book.run("other")
+    book.wire.call("RPUSH", f"{DAGNB}{{{mine}}}:own{SLOT}", "r0:1")
+    try:
+        assert book.goes(mode="any") == mine
+    finally:
+        book.wire.call("DEL", f"{DAGNB}{{{mine}}}:own{SLOT}")
+    assert book.goes(mode="any") == other
 
 
 def test_a_run_that_is_alone_is_not_charged(book):
