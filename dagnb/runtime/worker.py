@@ -52,6 +52,8 @@ RESTED, EXHAUSTED, STALE = 19, 20, 21
 
 #: How many graphs a worker remembers, and with how many tasks together: about 200 bytes for each.
 GRAPHS, REMEMBERED = 16, 200_000
+#: The same of a worker that has nothing to do.
+RESTING = 20_000
 #: Bytes of a package that is not remembered: it has large constants, and their memory belongs to the tasks.
 HEAVY = 2 << 20
 
@@ -204,10 +206,22 @@ class Desk:
         self.holds = True if heap.hold() else None
 
     def _give_back(self) -> None:
-        if self.holds:
+        """Nothing runs: forget graphs that are large, and return what is free. To read one again takes 1 µs a task."""
+        old = self._forget(RESTING)
+        if old or self.holds:
             from . import heap
 
+            if old:
+                gc.collect()  # what was at work in a run refers to itself, and to the graph
             heap.give_back()
+
+    def _forget(self, tasks: int) -> bool:
+        """Forget the graphs that were used longest ago until the others have no more tasks; whether there were any."""
+        left = sum(graph.n for graph in self._graphs.values())
+        old = left > tasks
+        while left > tasks:
+            left -= self._graphs.pop(next(iter(self._graphs))).n
+        return old
 
     def choose(self) -> str:
         """The next run to join: what the last word said, else the oldest of this slot; empty if there is none."""
@@ -300,9 +314,9 @@ class Desk:
         digest = sha256(body).digest()
         found = self._graphs.pop(digest, None) or Compiled(body)
         self._graphs[digest] = found  # the newest last
-        tasks = sum(graph.n for graph in self._graphs.values())
-        while len(self._graphs) > 1 and (tasks > REMEMBERED or len(self._graphs) > GRAPHS):
-            tasks -= self._graphs.pop(next(iter(self._graphs))).n
+        if len(self._graphs) > GRAPHS:
+            del self._graphs[next(iter(self._graphs))]
+        self._forget(max(REMEMBERED, found.n))
         return found
 
     def _told_start(self, loop: Loop) -> None:
