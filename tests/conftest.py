@@ -167,7 +167,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.user_properties.append(("chapter", line))
         if line == "browser":
             item.add_marker(pytest.mark.browser)
-        if line == "unit and property" or item.path.parent.name == "chaos":
+        bears = line == "unit and property" or item.path.parent.name == "chaos"
+        if bears and not item.get_closest_marker("alone"):
             item.add_marker(pytest.mark.beside)
 
 
